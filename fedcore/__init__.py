@@ -1,0 +1,1 @@
+"""Distributed and federated learning in NumPy and processes, written to be read."""
