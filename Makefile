@@ -1,0 +1,67 @@
+# The book and its package. `make help` lists what there is; Python 3.11+, git and make are all it needs.
+
+VENV ?= .venv
+BIN  := $(VENV)/bin
+NB   ?= $(sort $(wildcard notebooks/*.ipynb))
+HTML := _build/html
+
+# No progress bars in tests and pages; the locked packages and no others.
+export TQDM_DISABLE := 1
+export PYTHONNOUSERSITE := 1
+export JUPYTER_PREFER_ENV_PATH := 1
+
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+.PHONY: help book html serve lab test lint unit nbval browse browser notebooks lock clean
+
+help: ## this list
+	@sed -nE 's/^([a-z]+):.*## /  make \1\t/p' Makefile | expand -t 18
+
+$(VENV)/.ready: requirements.lock pyproject.toml tools/setup.sh
+	@tools/setup.sh $(VENV)
+	@touch $@
+
+book: html ## build the book, warnings as errors, and open it
+	@$(BIN)/python tools/show.py $(HTML)/index.html
+
+# After a failure Sphinx would not warn again about a page it has read: let it read all again.
+html: $(VENV)/.ready
+	@$(BIN)/jupyter-book build -q -W -n --keep-going . || { rm -rf _build/.doctrees; exit 1; }
+
+serve: html ## serve the built book on this machine
+	@$(BIN)/python tools/serve.py $(HTML)
+
+lab: $(VENV)/.ready ## JupyterLab on the notebooks
+	@$(BIN)/jupyter lab --LabApp.news_url=None \
+	  --LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate notebooks
+
+test: lint unit nbval browse ## everything: style, types, package, notebooks, pages in a browser
+
+lint: $(VENV)/.ready ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+unit: $(VENV)/.ready ## the package: unit tests, laws, doctests; the form of the notebooks
+	$(BIN)/pytest -q -n 2 --ignore=tests/book
+
+nbval: $(VENV)/.ready ## the notebooks, run again: every printed number compared
+	$(if $(NB),$(BIN)/pytest -q -n 2 --dist loadfile --nbval --nbval-current-env \
+	  --nbval-cell-timeout 300 $(NB))
+
+browse: html browser ## the built pages, in a real browser
+	$(BIN)/pytest -q tests/book
+
+browser: $(VENV)/.ready
+	@$(BIN)/python tools/browser.py
+
+notebooks: $(VENV)/.ready ## execute and strip the notebooks (NB=path for some)
+	$(if $(NB),$(BIN)/python tools/notebooks.py $(NB))
+
+lock: ## write requirements.lock anew from pyproject.toml (needs uv)
+	UV_CUSTOM_COMPILE_COMMAND="make lock" uv pip compile --quiet --upgrade --universal \
+	  --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
+	  --extra dev pyproject.toml -o requirements.lock
+
+clean: ## remove what was built; keep the environment
+	rm -rf _build .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,89 @@
+"""What the book needs and its tools leave out.
+
+- `execution_cache`: drop the executed notebooks when the package that they import has changed.
+- `one_page_handlers`: let the extensions that only know HTML take part in the one-page edition.
+- `site_files`: a sitemap and robots.txt, when BOOK_URL says where the book is published.
+"""
+
+import hashlib
+import os
+import shutil
+from pathlib import Path
+from xml.sax.saxutils import escape
+
+from sphinx.application import Sphinx
+
+# What a notebook's numbers depend on, besides the notebook itself.
+SOURCES = ("fedcore/**/*.py", "fedcore/*.mplstyle", "requirements.lock")
+
+
+def fingerprint(root: Path) -> str:
+    """Hash the sources of the package and the lock file, names and contents."""
+    digest = hashlib.sha256()
+    for path in sorted(p for pattern in SOURCES for p in root.glob(pattern)):
+        digest.update(f"{path.relative_to(root)}\0".encode() + path.read_bytes())
+    return digest.hexdigest()
+
+
+def execution_cache(app: Sphinx, *_: object) -> None:
+    """Delete the execution cache and the read notebooks if they were made with other sources."""
+    stamp, now = stamp_of(app), fingerprint(Path(app.srcdir))
+    if not stamp.exists() or stamp.read_text() != now:
+        stamp.unlink(missing_ok=True)
+        shutil.rmtree(Path(app.outdir).parent / ".jupyter_cache", ignore_errors=True)
+
+
+def stale_pages(app: Sphinx, env: object, added: set, changed: set, removed: set) -> list[str]:
+    """Have every notebook read again once the cache was dropped."""
+    notebooks = (d for d in app.env.found_docs if app.env.doc2path(d).endswith(".ipynb"))
+    return [] if stamp_of(app).exists() else list(notebooks)
+
+
+def keep_stamp(app: Sphinx, error: Exception | None) -> None:
+    if error is None:
+        stamp_of(app).write_text(fingerprint(Path(app.srcdir)))
+
+
+def stamp_of(app: Sphinx) -> Path:
+    """Where the sources' hash is kept: beside the pages that Sphinx has read."""
+    return Path(app.doctreedir) / "fedcore.sha256"
+
+
+def one_page_handlers(app: Sphinx) -> None:
+    """Sphinx forgets a node's HTML handlers once any extension names those of another builder."""
+    handlers = app.registry.translation_handlers
+    for builder in ("singlehtml", "epub"):
+        handlers[builder] = {**handlers.get("html", {}), **handlers.get(builder, {})}
+
+
+def site_address(app: Sphinx, config: object) -> None:
+    """Take the published address from the environment; a local build has none."""
+    url = os.environ.get("BOOK_URL", "").rstrip("/")
+    app.config.html_baseurl = app.config.ogp_site_url = url and url + "/"
+
+
+def site_files(app: Sphinx, error: Exception | None) -> None:
+    """List all pages for search engines."""
+    base = app.config.html_baseurl
+    if error or app.builder.name != "html" or not base:
+        return
+    pages = (app.builder.get_target_uri(name) for name in sorted(app.env.found_docs))
+    urls = "".join(f"<url><loc>{escape(base + page)}</loc></url>\n" for page in pages)
+    head = '<?xml version="1.0" encoding="UTF-8"?>\n'
+    sitemap = (
+        f'{head}<urlset xmlns="http://www.sitemaps.org/schemas/sitemap/0.9">\n{urls}</urlset>\n'
+    )
+    Path(app.outdir, "sitemap.xml").write_text(sitemap)
+    Path(app.outdir, "robots.txt").write_text(
+        f"User-agent: *\nAllow: /\nSitemap: {base}sitemap.xml\n"
+    )
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    app.connect("config-inited", site_address)
+    app.connect("builder-inited", execution_cache, priority=1)
+    app.connect("builder-inited", one_page_handlers)
+    app.connect("env-get-outdated", stale_pages)
+    app.connect("build-finished", keep_stamp)
+    app.connect("build-finished", site_files)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

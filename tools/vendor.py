@@ -1,0 +1,115 @@
+"""Write the third-party scripts and fonts that the book and its tests serve themselves.
+
+`python tools/vendor.py` (needs npm and the network) fetches each archive, checks it, and copies the
+few files named here, with their licence. Nothing else ever runs this: the result is committed.
+"""
+
+import hashlib
+import shutil
+import subprocess
+import tarfile
+import tempfile
+from importlib import metadata
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).resolve().parent.parent
+BOOK = ROOT / "book/_static/vendor"
+TESTS = ROOT / "tests/book/vendor"
+
+
+class Package(NamedTuple):
+    """One archive: what it is, and where which of its files go."""
+
+    name: str
+    version: str
+    sha256: str
+    folder: Path
+    files: dict[str, str]  # pattern in the archive -> folder under `folder`
+
+
+PACKAGES = [
+    Package(
+        "@jupyter-widgets/html-manager",
+        "1.0.15",
+        "2b9d65cb7913e1c7d671757a10008b32c9c2448d4429513371e55c07d6107638",
+        BOOK,
+        {"dist/embed.js": ".", "dist/embed.js.LICENSE.txt": ".", "dist/*.woff2": "."},
+    ),
+    Package(
+        "mathjax",
+        "3.2.2",
+        "1b9c0a1c44df864e915690558e72adb9cc5203360daefd385084ced3b6c64c09",
+        BOOK / "mathjax",
+        {
+            "es5/tex-chtml-full.js": ".",
+            "es5/output/chtml/fonts/woff-v2/*.woff": "output/chtml/fonts/woff-v2",
+            "LICENSE": ".",
+        },
+    ),
+    Package(
+        "@popperjs/core",
+        "2.11.8",
+        "8e09bdfa912035668e62cea61321bce27cbd011b85672055db25d271bd63af49",
+        BOOK,
+        {"dist/umd/popper.min.js": ".", "LICENSE.md": "popper.LICENSE"},
+    ),
+    Package(
+        "tippy.js",
+        "6.3.7",
+        "bf63cd2e158be2100078053f4c44f02ffec8fde7f30544270785d0f2eae02626",
+        BOOK,
+        {"dist/tippy-bundle.umd.min.js": ".", "LICENSE": "tippy.LICENSE"},
+    ),
+    Package(
+        "axe-core",
+        "4.14.1",
+        "e6b0ce02b84d892e2e33e403485e7f3d6c29e2be6df65daf44d89ba564139745",
+        TESTS,
+        {"axe.min.js": ".", "LICENSE": "axe.LICENSE"},
+    ),
+]
+
+
+def fetch(package: Package, into: Path) -> Path:
+    """Download one archive with npm, check it, and unpack it; return the unpacked folder."""
+    spec = f"{package.name}@{package.version}"
+    packed = subprocess.run(
+        ["npm", "pack", "--silent", spec], cwd=into, check=True, capture_output=True, text=True
+    )
+    archive = into / packed.stdout.split()[-1]
+    found = hashlib.sha256(archive.read_bytes()).hexdigest()
+    if found != package.sha256:
+        raise SystemExit(f"{spec}: sha256 is {found}, expected {package.sha256}")
+    with tarfile.open(archive) as tar:
+        tar.extractall(into / archive.stem, filter="data")
+    return into / archive.stem / "package"
+
+
+def copy(package: Package, source: Path) -> None:
+    """Copy the wanted files; a target with a suffix is a file's new name, else a folder."""
+    for pattern, target in package.files.items():
+        to = package.folder / target
+        (to.parent if to.suffix else to).mkdir(parents=True, exist_ok=True)
+        found = sorted(source.glob(pattern))
+        if not found:
+            raise SystemExit(f"{package.name}: no {pattern} in the archive")
+        for file in found:
+            shutil.copyfile(file, to if to.suffix else to / file.name)
+
+
+def main() -> None:
+    """Write both folders anew."""
+    for folder in (BOOK, TESTS):
+        shutil.rmtree(folder, ignore_errors=True)
+    for package in PACKAGES:
+        with tempfile.TemporaryDirectory() as into:
+            copy(package, fetch(package, Path(into)))
+            print(f"{package.name} {package.version} -> {package.folder.relative_to(ROOT)}")
+    # The widgets' npm archive has no licence file; its Python half, of the same project, has.
+    licence = next(f for f in metadata.files("ipywidgets") or [] if f.name == "LICENSE")
+    shutil.copyfile(licence.locate(), BOOK / "ipywidgets.LICENSE")
+
+
+if __name__ == "__main__":
+    main()
