@@ -103,7 +103,7 @@ def _over_clients(f: Callable[..., Array], w: Array, X: Array, y: Array, s: Arra
     w, y, s = (np.broadcast_to(a, lead + a.shape[-1:]) for a in (w, y, s))
     X = np.broadcast_to(X, lead + X.shape[-2:])
     each = [_weighted(f, w[i], X[i], y[i], s[i]) for i in np.ndindex(lead)]
-    return np.array(each, dtype=w.dtype).reshape(*lead, *each[0].shape)[()]
+    return np.array(each, dtype=w.dtype).reshape(lead + each[0].shape)[()]
 
 
 def _weighted(f: Callable[..., Array], w: Array, X: Array, y: Array, s: Array) -> Array:
