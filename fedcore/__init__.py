@@ -1,1 +1,117 @@
-"""Distributed and federated learning in NumPy and processes, written to be read."""
+"""Distributed and federated learning in NumPy and processes, written to be read.
+
+The names stand in the order of the book's chapters. Engines that start processes, figures and
+bridges load when they are first used.
+"""
+
+from importlib import import_module
+from typing import Any
+
+from fedcore.aggregators import mean
+from fedcore.algorithms import Algorithm, distributed_gd, fedavg, gd, sgd
+from fedcore.clients import Batches, Gradient, LocalSGD
+from fedcore.data import (
+    Problem,
+    Shards,
+    make_classification,
+    make_quadratics,
+    make_regression,
+    split_by_label,
+    split_dirichlet,
+    split_feature,
+    split_iid,
+    split_quantity,
+    synthetic,
+)
+from fedcore.engines.serial import Serial
+from fedcore.history import History
+from fedcore.models import MLP, Linear, Logistic, Softmax, from_functions
+from fedcore.optimizers import (
+    SGD,
+    AdaGrad,
+    Adam,
+    AdamW,
+    AMSGrad,
+    Cosine,
+    InverseSqrt,
+    InverseTime,
+    Momentum,
+    Nesterov,
+    RMSProp,
+    StepDecay,
+    Warmup,
+    Yogi,
+)
+from fedcore.rng import Purpose, stream
+from fedcore.rounds import Round, play, run
+from fedcore.samplers import Everyone, UniformSample
+from fedcore.servers import Descend
+from fedcore.types import ClientError, Diverged, FedcoreError, Interrupted, WorkerError
+
+__all__ = [
+    "MLP",
+    "SGD",
+    "AMSGrad",
+    "AdaGrad",
+    "Adam",
+    "AdamW",
+    "Algorithm",
+    "Batches",
+    "ClientError",
+    "Cosine",
+    "Descend",
+    "Diverged",
+    "Everyone",
+    "FedcoreError",
+    "Gradient",
+    "History",
+    "Interrupted",
+    "InverseSqrt",
+    "InverseTime",
+    "Linear",
+    "LocalSGD",
+    "Logistic",
+    "Momentum",
+    "Nesterov",
+    "Problem",
+    "Processes",
+    "Purpose",
+    "RMSProp",
+    "Round",
+    "Serial",
+    "Shards",
+    "Softmax",
+    "StepDecay",
+    "UniformSample",
+    "Warmup",
+    "WorkerError",
+    "Yogi",
+    "distributed_gd",
+    "fedavg",
+    "from_functions",
+    "gd",
+    "make_classification",
+    "make_quadratics",
+    "make_regression",
+    "mean",
+    "play",
+    "run",
+    "sgd",
+    "split_by_label",
+    "split_dirichlet",
+    "split_feature",
+    "split_iid",
+    "split_quantity",
+    "stream",
+    "synthetic",
+]
+
+__version__ = "0.1.0"
+
+_LATER = {"Processes": "fedcore.engines.processes"}  # loads multiprocessing and cloudpickle
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LATER:
+        return getattr(import_module(_LATER[name]), name)
+    raise AttributeError(f"module 'fedcore' has no attribute {name!r}")

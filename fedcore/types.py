@@ -134,7 +134,7 @@ class Crew(Protocol):
 class Engine(Protocol):
     """How a round is executed. It changes the time a run takes, never its numbers."""
 
-    def start(self, task: Any, shards: Shards) -> Crew:
+    def start(self, task: Any, broadcasts: tuple[str, ...], shards: Shards) -> Crew:
         """Ship what is constant, once, and return the crew."""
 
 

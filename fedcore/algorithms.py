@@ -1,0 +1,152 @@
+"""The named methods: each is a composition of five slots."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from fedcore.aggregators import mean
+from fedcore.clients import Batches, Gradient, LocalSGD
+from fedcore.optimizers import SGD
+from fedcore.samplers import Everyone, UniformSample
+from fedcore.servers import Descend
+from fedcore.types import Aggregator, Channel, ClientUpdate, Sampler, Schedule, ServerUpdate
+
+
+@dataclass(frozen=True)
+class Algorithm:
+    """A method of distributed or federated optimisation.
+
+    Parameters
+    ----------
+    client : what one client does in a round
+    server : what the server does with the aggregate
+    sampler : who takes part, and with what weight
+    channel : what happens to a vector on its way up; the client halves run in the order written,
+        the server halves in reverse
+    aggregator : (U (m, d), a (m,)) -> (d,)
+    name : for tables and plots
+
+    Examples
+    --------
+    >>> gd(0.1).server
+    Descend(optimizer=SGD(eta=0.1))
+    """
+
+    client: ClientUpdate
+    server: ServerUpdate = field(default_factory=Descend)
+    sampler: Sampler = field(default_factory=Everyone)
+    channel: tuple[Channel, ...] = ()
+    aggregator: Aggregator = mean
+    name: str = ""
+
+
+def gd(eta: float | Schedule) -> Algorithm:
+    r"""Gradient descent.
+
+    .. math:: w_{t+1} = w_t - \eta\, \nabla F(w_t)
+
+    Parameters
+    ----------
+    eta : step size > 0, or a schedule
+
+    Book: alg-gd
+
+    Reference: Cauchy 1847; Nesterov 2018, *Lectures on Convex Optimization*, section 2.1.5.
+
+    Examples
+    --------
+    >>> from fedcore import Linear, make_quadratics, run
+    >>> run(gd(0.5), Linear(1), make_quadratics([1.0], [4.0]), rounds=2).w
+    array([3.])
+    """
+    return Algorithm(Gradient(), Descend(SGD(eta)), name="GD")
+
+
+def distributed_gd(eta: float | Schedule) -> Algorithm:
+    r"""Distributed gradient descent: each worker sends the gradient of its own rows.
+
+    .. math:: w_{t+1} = w_t - \eta \sum_{k=1}^{K} \frac{n_k}{n}\, \nabla F_k(w_t)
+
+    The composition is that of :func:`gd`; only the data are cut into shards. That is the point.
+
+    Parameters
+    ----------
+    eta : step size > 0, or a schedule
+
+    Book: alg-distributed-gd
+
+    Examples
+    --------
+    >>> from fedcore import Linear, make_quadratics, run
+    >>> run(distributed_gd(0.5), Linear(1), make_quadratics([1, 1], [0, 4]), rounds=1).w
+    array([1.])
+    """
+    return Algorithm(Gradient(), Descend(SGD(eta)), name="distributed GD")
+
+
+def sgd(
+    eta: float | Schedule, batch_size: int = 1, *, steps: int | None = 1, epochs: int = 1,
+    replace: bool = False,
+) -> Algorithm:  # fmt: skip
+    r"""Stochastic gradient descent: steps along the gradient of a batch.
+
+    .. math:: w_{t+1} = w_t - \frac{\eta}{B} \sum_{i \in B_t} \nabla f_i(w_t)
+
+    On K shards each makes the same steps from the same w, and the results are averaged: with one
+    step a round that is a single step on the K batches together, shared by K workers.
+
+    Parameters
+    ----------
+    eta : step size > 0, or a schedule of the round
+    batch_size : rows in a batch, B
+    steps : steps in a round; None means whole epochs
+    epochs : passes in a round, where steps is None
+    replace : draw every batch with replacement instead of reshuffling once a pass
+
+    Book: alg-sgd
+
+    Reference: Robbins, Monro 1951; Bottou, Curtis, Nocedal 2018, arXiv 1606.04838.
+
+    Examples
+    --------
+    >>> from fedcore import Linear, make_quadratics, run
+    >>> run(sgd(0.5), Linear(1), make_quadratics([1.0], [4.0]), rounds=2).w
+    array([3.])
+    """
+    batches = Batches(batch_size, epochs, steps, replace)
+    return Algorithm(LocalSGD(SGD(eta), batches), name="SGD")
+
+
+def fedavg(
+    eta: float | Schedule, *, epochs: int = 1, batch_size: int | None = None,
+    steps: int | None = None, cohort: int | None = None,
+) -> Algorithm:  # fmt: skip
+    r"""Federated averaging: clients train, parameters travel, the server averages.
+
+    .. math:: w_{t+1} = w_t - \sum_{k \in S_t} a_k (w_t - w_k)
+                      = \sum_{k \in S_t} a_k\, w_k,
+              \qquad a_k = \frac{n_k}{\sum_{j \in S_t} n_j}
+
+    Parameters
+    ----------
+    eta : the clients' step size > 0, or a schedule of the round
+    epochs : local passes, E
+    batch_size : rows in a local batch, B; None means the whole shard
+    steps : local steps instead of epochs
+    cohort : clients drawn each round, m; None means everyone
+
+    Book: alg-fedavg
+
+    Reference: McMahan et al. 2017, arXiv 1602.05629, algorithm 1, with weights normalised over the
+    cohort as in the version of 2023 (the first one divided by the rows of all clients).
+
+    Examples
+    --------
+    >>> from fedcore import Linear, make_quadratics, run
+    >>> history = run(fedavg(0.05, steps=5), Linear(1), make_quadratics([1, 10], [0, 1]), rounds=80)
+    >>> round(float(history.w[0]), 6)
+    0.81069
+    """
+    sampler = Everyone() if cohort is None else UniformSample(cohort)
+    client = LocalSGD(SGD(eta), Batches(batch_size, epochs, steps))
+    return Algorithm(client, sampler=sampler, name="FedAvg")

@@ -1,0 +1,35 @@
+"""One BLAS thread while a run computes, in this process too."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+_lock = threading.Lock()
+_depth = 0
+_limit: Any = None
+
+
+@contextmanager
+def one_blas_thread() -> Iterator[None]:
+    """Limit BLAS to one thread; the last of nested or interleaved users lifts the limit.
+
+    The number of threads changes the order of additions inside a product, and so its last bits.
+    """
+    global _depth, _limit
+    from threadpoolctl import ThreadpoolController
+
+    with _lock:
+        if _depth == 0:
+            _limit = ThreadpoolController().limit(limits=1, user_api="blas")
+        _depth += 1
+    try:
+        yield
+    finally:
+        with _lock:
+            _depth -= 1
+            if _depth == 0 and _limit is not None:
+                _limit.restore_original_limits()
+                _limit = None
