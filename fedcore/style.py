@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from PIL import Image
 
-# Every colour keeps 4.5 : 1 against the page, in light mode and, inverted by the book, in dark mode;
+# Every colour keeps 4.5 : 1 against the page, in light mode and (inverted by the book) in dark;
 # all differ for the three kinds of colour-blindness (tests/unit/test_style.py).
 SINGLE = "#3d3d3d"  # a single process, the baseline
 WORKER = "#1560d4"  # a worker process, distributed gradient descent
