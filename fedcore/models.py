@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from fedcore.checks import count
-from fedcore.functions import from_functions
+from fedcore.functions import from_functions as from_functions
 from fedcore.objective import (
     Classifier,
     Penalised,
@@ -26,8 +26,6 @@ from fedcore.objective import (
     weigh,
 )
 from fedcore.types import Array
-
-__all__ = ["MLP", "Linear", "Logistic", "Softmax", "from_functions"]
 
 
 @dataclass(frozen=True)
@@ -254,6 +252,8 @@ class MLP(Classifier, Penalised):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if not isinstance(self.hidden, (tuple, list)):
+            raise TypeError(f"hidden must be a tuple of widths, got {self.hidden!r}")
         object.__setattr__(self, "hidden", tuple(count("hidden", h) for h in self.hidden))
         count("classes", self.classes, least=2)
 
