@@ -5,6 +5,7 @@ threads alive and so spoils the process of the tests for everything that forks.
 """
 
 import sys
+from itertools import pairwise
 
 import numpy as np
 
@@ -69,6 +70,47 @@ def schedules(t):
         "step-decay": optax.exponential_decay(0.3, 40, 0.5, staircase=True)(t),
         "warmup": optax.linear_schedule(0.0, 0.3, 50)(t + 1),
     }
+
+
+def losses_and_gradients(l2, **arrays):
+    """Return loss, gradient and Hessian of every case MODEL/SIZE, made by JAX, by name."""
+    import jax
+
+    def linear(w, x, y, sizes):
+        return (x @ w - y) ** 2 / 2
+
+    def logistic(w, x, y, sizes):
+        return jax.nn.softplus(x @ w) - y * (x @ w)
+
+    def network(w, x, y, sizes):
+        h = x
+        for depth, (a, b) in enumerate(pairwise(sizes)):
+            W, bias, w = w[: a * b].reshape(a, b), w[a * b : (a + 1) * b], w[(a + 1) * b :]
+            h = (jax.nn.relu(h) if depth else h) @ W + bias
+        return -jax.nn.log_softmax(h)[y.astype(int)]
+
+    def case(key):
+        name = key.split("/")[0]
+        example = {"linear": linear, "logistic": logistic}.get(name, network)
+        sizes = tuple(int(size) for size in arrays.get(f"{name}/sizes", ()))
+
+        def loss(w, X, y, s):
+            each = jax.vmap(lambda x_i, y_i: example(w, x_i, y_i, sizes))(X, y)
+            return s @ each + l2 / 2 * w @ w
+
+        w, X, y, s = (arrays[f"{key}/{part}"] for part in "wXys")
+        equal = np.full_like(s, 1 / s.shape[-1])
+        value_and_grad = jax.jit(jax.vmap(jax.value_and_grad(loss)))
+        answers = dict(zip(("loss", "grad"), value_and_grad(w, X, y, s)))
+        answers |= dict(zip(("mean-loss", "mean-grad"), value_and_grad(w, X, y, equal)))
+        if not name.startswith("mlp"):
+            hessian = jax.jit(jax.vmap(jax.hessian(loss)))
+            answers |= {"hessian": hessian(w, X, y, equal)}
+            answers |= {"hessian-at-0": hessian(0 * w, X, y, equal)}
+        return {f"{key}/{part}": answer for part, answer in answers.items()}
+
+    keys = [key.removesuffix("/w") for key in arrays if key.endswith("/w")]
+    return {name: answer for key in keys for name, answer in case(key).items()}
 
 
 if __name__ == "__main__":
