@@ -1,17 +1,21 @@
 """Write the third-party scripts and fonts that the book and its tests serve themselves.
 
-`python tools/vendor.py` (needs npm and the network) fetches each archive, checks it, and copies the
-few files named here, with their licence. Nothing else ever runs this: the result is committed.
+`.venv/bin/python tools/vendor.py` (needs npm, and brotli in the environment) fetches each archive,
+checks it, and copies the few files named here, with their licence; of the theme's icon font it
+keeps the icons in use. Nothing else ever runs this: the result is committed.
 """
 
 import hashlib
+import re
 import shutil
 import subprocess
 import tarfile
 import tempfile
-from importlib import metadata
 from pathlib import Path
 from typing import NamedTuple
+
+import pydata_sphinx_theme
+from fontTools import subset
 
 ROOT = Path(__file__).resolve().parent.parent
 BOOK = ROOT / "book/_static/vendor"
@@ -29,13 +33,6 @@ class Package(NamedTuple):
 
 
 PACKAGES = [
-    Package(
-        "@jupyter-widgets/html-manager",
-        "1.0.15",
-        "2b9d65cb7913e1c7d671757a10008b32c9c2448d4429513371e55c07d6107638",
-        BOOK,
-        {"dist/embed.js": ".", "dist/embed.js.LICENSE.txt": ".", "dist/*.woff2": "."},
-    ),
     Package(
         "mathjax",
         "3.2.2",
@@ -62,6 +59,13 @@ PACKAGES = [
         {"dist/tippy-bundle.umd.min.js": ".", "LICENSE": "tippy.LICENSE"},
     ),
     Package(
+        "@fortawesome/fontawesome-free",
+        "6.7.2",
+        "794284b4ac7f3e30825bbeea1a073f542c45dff83f8146625f600f1015c9d52b",
+        BOOK / "fontawesome",
+        {"LICENSE.txt": "."},  # the font itself is cut from the theme's: see subset_icons
+    ),
+    Package(
         "axe-core",
         "4.14.1",
         "e6b0ce02b84d892e2e33e403485e7f3d6c29e2be6df65daf44d89ba564139745",
@@ -69,6 +73,34 @@ PACKAGES = [
         {"axe.min.js": ".", "LICENSE": "axe.LICENSE"},
     ),
 ]
+
+# The icons of the theme's buttons; those of its boxes are found in its style sheet.
+ICONS = [
+    "angle-left",
+    "angle-right",
+    "arrow-up",
+    "bars",
+    "chevron-down",
+    "circle-half-stroke",
+    "code",
+    "download",
+    "expand",
+    "file",
+    "file-lines",
+    "file-pdf",
+    "home",
+    "lightbulb",
+    "list",
+    "magnifying-glass",
+    "moon",
+    "outdent",
+    "pencil",
+    "play",
+    "rocket",
+    "sun",
+    "xmark",
+]
+BOXES = ("f107", "f303")  # of the book theme and of sphinx-exercise
 
 
 def fetch(package: Package, into: Path) -> Path:
@@ -98,6 +130,26 @@ def copy(package: Package, source: Path) -> None:
             shutil.copyfile(file, to if to.suffix else to / file.name)
 
 
+def subset_icons() -> None:
+    """Cut the theme's icon font, 150 kB, down to what the pages use."""
+    static = Path(pydata_sphinx_theme.__file__).parent / "theme/pydata_sphinx_theme/static"
+    css = (static / "styles/pydata-sphinx-theme.css").read_text(encoding="utf-8")
+    rules = re.findall(r'((?:\.fa-[a-z-]+:before,?)+)\{content:"\\([0-9a-f]+)"', css)
+    code = {n: hexa for names, hexa in rules for n in re.findall("fa-([a-z-]+)", names)}
+    boxes = [ord(glyph) for glyph in re.findall(r'--pst-icon-[a-z-]+:"(.)"', css)]
+    wanted = [int(code[name], 16) for name in ICONS] + [int(hexa, 16) for hexa in BOXES] + boxes
+    font = subset.load_font(
+        static / "vendor/fontawesome/webfonts/fa-solid-900.ttf", subset.Options()
+    )
+    cutter = subset.Subsetter()
+    cutter.populate(unicodes=wanted)
+    cutter.subset(font)
+    target = BOOK / "fontawesome/webfonts/fa-solid-900.woff2"  # the theme's own address for it
+    target.parent.mkdir(parents=True, exist_ok=True)
+    font.flavor = "woff2"
+    font.save(target)
+
+
 def main() -> None:
     """Write both folders anew."""
     for folder in (BOOK, TESTS):
@@ -106,9 +158,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as into:
             copy(package, fetch(package, Path(into)))
             print(f"{package.name} {package.version} -> {package.folder.relative_to(ROOT)}")
-    # The widgets' npm archive has no licence file; its Python half, of the same project, has.
-    licence = next(f for f in metadata.files("ipywidgets") or [] if f.name == "LICENSE")
-    shutil.copyfile(licence.locate(), BOOK / "ipywidgets.LICENSE")
+    subset_icons()
 
 
 if __name__ == "__main__":

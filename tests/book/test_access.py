@@ -1,0 +1,30 @@
+"""Every page on a phone and a laptop, light and dark: axe-core finds nothing, nothing sticks out."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from .conftest import LAPTOP, PHONE, Visit
+
+AXE = (Path(__file__).parent / "vendor/axe.min.js").read_text(encoding="utf-8")
+FAULTS = """async () => (await axe.run()).violations.flatMap((fault) => fault.nodes.map((node) =>
+  `${fault.id}: ${node.html.slice(0, 150)}: ${node.failureSummary.replace(/\\s+/g, ' ')}`))"""
+
+# What sticks out, of the elements that do not scroll inside themselves.
+WIDE = """() => [...document.querySelectorAll('article *')]
+  .filter((e) => e.getBoundingClientRect().right > innerWidth + 1 && e.checkVisibility())
+  .map((e) => e.outerHTML.slice(0, 150)).slice(0, 3)"""
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("size", [PHONE, LAPTOP], ids=["phone", "laptop"])
+def test_page_is_accessible(
+    visit: Callable[..., Visit], name: str, size: tuple[int, int], theme: str
+) -> None:
+    page = visit(name, size=size, theme=theme).page
+    width = page.evaluate("document.scrollingElement.scrollWidth")
+    assert width <= size[0], page.evaluate(WIDE)
+    page.evaluate(AXE)
+    faults = page.evaluate(FAULTS)
+    assert not faults, "\n" + "\n".join(faults)
