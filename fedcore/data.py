@@ -56,7 +56,7 @@ def split_test(X: Array, y: Array, *, test: float = 0.2, seed: int = 0) -> Four:
 
     Raises
     ------
-    ValueError, TypeError : if test is not a fraction, or a side would be empty
+    ValueError, TypeError : if test is not a fraction, a side would be empty, or y does not fit X
 
     Examples
     --------
@@ -65,6 +65,8 @@ def split_test(X: Array, y: Array, *, test: float = 0.2, seed: int = 0) -> Four:
     [7, 7, 3, 3]
     """
     real("test", test, above=0, below=1)
+    if len(X) != len(y):
+        raise ValueError(f"y must have one value a row of X, {len(X)}, got {len(y)}")
     m = round(test * len(X))
     if not 0 < m < len(X):
         raise ValueError(f"test = {test} of {len(X)} rows leaves one side without rows")
