@@ -50,7 +50,8 @@ def stream(seed: int, purpose: Purpose, t: int = 0, k: int = 0) -> np.random.Gen
     (True, False)
     """
     key = (int(purpose), t, k)
-    return np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=key)))
+    sequence = np.random.SeedSequence(count("seed", seed, least=0), spawn_key=key)
+    return np.random.Generator(np.random.PCG64(sequence))
 
 
 def choose_seed(seed: int | None) -> int:
