@@ -1,4 +1,4 @@
-"""Every page on a phone and a laptop, light and dark: axe-core finds nothing, nothing sticks out."""
+"""Every page, on phone and laptop, light and dark: axe-core finds nothing, nothing sticks out."""
 
 from collections.abc import Callable
 from pathlib import Path
