@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
+import copy
 import math
 import multiprocessing as mp
 import os
-import pickle
 import signal
-import struct
 import threading
 import time
 import weakref
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from multiprocessing import connection
+from types import SimpleNamespace
 from typing import Any, NoReturn
 
 import cloudpickle
@@ -26,7 +25,11 @@ from fedcore.engines.blas import one_blas_thread
 from fedcore.engines.serial import fill_row, read_only, short_traceback
 from fedcore.types import Array, Replies, Vectors, WorkerError
 
-HEADER = struct.Struct("qq")  # round, clients in this chunk of the cohort
+PATIENCE = 0.1  # seconds between two looks whether a silent worker is still alive
+GUARD = (
+    '; in a script, the run must stand below `if __name__ == "__main__":`, because a worker '
+    "imports the script"
+)
 BLOCK = 64 << 20  # bytes of shared memory for replies; a larger cohort comes in chunks
 
 
@@ -64,65 +67,99 @@ class Desk:
     X: SharedArray  # (n, p)
     y: SharedArray  # (n,)
     offsets: SharedArray  # (K+1,)
+    order: SharedArray  # (3,) what is asked: round, clients in this chunk, leave
     S: SharedArray  # (c,) ids of the chunk's clients
     bits: SharedArray  # (c,)
+    has_word: SharedArray  # (workers,) whose pipe holds what went wrong
     down: dict[str, SharedArray]  # (d,) each
     up: dict[str, SharedArray]  # (c, d) each
     keep_in: dict[str, SharedArray]  # (c, d) each
     keep_out: dict[str, SharedArray]  # (c, d) each
 
     @classmethod
-    def lay(cls, context: Any, task: Task, broadcasts: tuple[str, ...], shards: Shards) -> Desk:
+    def lay(
+        cls, context: Any, task: Task, broadcasts: tuple[str, ...], shards: Shards, workers: int
+    ) -> Desk:
         """Lay out what the method declares that it broadcasts, sends and keeps."""
-        rows = max(1, len(task.sends) + 2 * len(task.keeps)) * task.d * task.dtype.itemsize
-        c = min(shards.K, max(1, BLOCK // rows))
+        row = max(1, len(task.sends) + 2 * len(task.keeps)) * task.d * task.dtype.itemsize
+        c = min(shards.K, max(1, BLOCK // row))
 
         def table(names: tuple[str, ...], *shape: int) -> dict[str, SharedArray]:
             return {name: SharedArray.zeros(context, shape, task.dtype) for name in names}
 
-        X, y, offsets = (SharedArray.copy(context, a) for a in (shards.X, shards.y, shards.offsets))
+        def integers(length: int) -> SharedArray:
+            return SharedArray.zeros(context, (length,), np.int64)
+
         return cls(
-            X,
-            y,
-            offsets,
-            SharedArray.zeros(context, (c,), np.int64),
-            SharedArray.zeros(context, (c,), np.int64),
-            table(broadcasts, task.d),
-            table(task.sends, c, task.d),
-            table(task.keeps, c, task.d),
-            table(task.keeps, c, task.d),
+            X=SharedArray.copy(context, shards.X),
+            y=SharedArray.copy(context, shards.y),
+            offsets=SharedArray.copy(context, shards.offsets),
+            order=integers(3),
+            S=integers(c),
+            bits=integers(c),
+            has_word=integers(workers),
+            down=table(broadcasts, task.d),
+            up=table(task.sends, c, task.d),
+            keep_in=table(task.keeps, c, task.d),
+            keep_out=table(task.keeps, c, task.d),
         )
 
-    def replies(self, m: int) -> Replies:
-        """Return the first m rows of the answers."""
-        up, keep = (
-            {name: a.array()[:m] for name, a in side.items()} for side in (self.up, self.keep_out)
-        )
-        return Replies(up, keep, self.bits.array()[:m])
+    def arrays(self) -> SimpleNamespace:
+        """Return this process's views, under the same names."""
+        views = SimpleNamespace()
+        for f in fields(self):
+            a = getattr(self, f.name)
+            view = {n: v.array() for n, v in a.items()} if isinstance(a, dict) else a.array()
+            setattr(views, f.name, view)
+        return views
 
 
-def serve(rank: int, workers: int, conn: connection.Connection, blob: bytes, desk: Desk) -> None:
-    """Answer rounds until the parent closes the pipe; the body of a worker process."""
+@dataclass(frozen=True)
+class Post:
+    """One worker's place: its rank, the bell that calls it, the bell it rings, its pipe."""
+
+    rank: int
+    workers: int
+    go: Any
+    done: Any
+    pipe: connection.Connection
+
+    def say(self, desk: SimpleNamespace, word: Any) -> None:
+        """Ring; what went wrong follows through the pipe, because it may be long."""
+        desk.has_word[self.rank] = bool(word)
+        self.done.release()
+        if word:
+            self.pipe.send(word)
+
+
+def serve(post: Post, blob: bytes, shared: Desk) -> None:
+    """Answer rounds until told to leave; the body of a worker process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     threading.Thread(target=_follow_parent, daemon=True).start()
+    desk = shared.arrays()
     try:
         task: Task = cloudpickle.loads(blob)
-        arrays = (a.array() for a in (desk.X, desk.y, desk.offsets))
-        shards = Shards(*arrays)
-        down, keep = ({n: a.array() for n, a in side.items()} for side in (desk.down, desk.keep_in))
-        down, keep = read_only(down), read_only(keep)
+        shards = Shards(desk.X, desk.y, desk.offsets)
+        down, keep = read_only(desk.down), read_only(desk.keep_in)
     except Exception:
-        conn.send_bytes(pickle.dumps(short_traceback()))
+        post.say(desk, short_traceback())
         return
-    conn.send_bytes(b"")
-    with one_blas_thread(), contextlib.suppress(EOFError, ConnectionError):
-        while True:
-            t, m = HEADER.unpack(conn.recv_bytes())
-            out = desk.replies(m)
-            S = desk.S.array()[:m]
-            for i in deal(shards.n_k[S], workers)[rank]:
+    post.say(desk, None)
+    with one_blas_thread():
+        while post.go.acquire():
+            t, m, leave = desk.order.tolist()
+            if leave:
+                return
+            out, S = replies(desk, m), desk.S[:m]
+            for i in deal(shards.n_k[S], post.workers)[post.rank]:
                 fill_row(task, shards, t, int(i), int(S[i]), down, keep, out, BaseException)
-            conn.send_bytes(pickle.dumps(out.failed) if out.failed else b"")
+            post.say(desk, out.failed)
+
+
+def replies(desk: SimpleNamespace, m: int) -> Replies:
+    """Return the first m rows of the answers."""
+    up, keep = ({n: a[:m] for n, a in side.items()} for side in (desk.up, desk.keep_out))
+    return Replies(up, keep, desk.bits[:m])
 
 
 def deal(n_k: Array, workers: int) -> list[Array]:
@@ -147,42 +184,51 @@ class ProcessCrew:
     """Worker processes that hold the data of one run."""
 
     def __init__(self, config: Processes, task: Task, broadcasts: Any, shards: Shards) -> None:
-        context = mp.get_context(config.method)
-        self.config, self.task, self.n_k = config, task, shards.n_k
-        self.desk = Desk.lay(context, task, broadcasts, shards)
-        blob = cloudpickle.dumps(task)
+        context: Any = mp.get_context(config.method)
+        self.config = config
+        shared = Desk.lay(context, task, broadcasts, shards, config.workers)
+        self.desk = shared.arrays()
+        self.done = context.Semaphore(0)
         self.processes: list[Any] = []
-        self.conns: list[connection.Connection] = []
-        self.close = weakref.finalize(self, _stop, self.processes, self.conns)
+        self.pipes: list[connection.Connection] = []
+        self.bells: list[Any] = []
+        self.close = weakref.finalize(
+            self, _stop, self.processes, self.pipes, self.bells, self.desk.order
+        )
+        blob = cloudpickle.dumps(task)
         try:
             for rank in range(config.workers):
-                self._hire(context, rank, blob)
-            for error in self._collect("starting").values():
+                self._hire(context, rank, blob, shared)
+            for error in self._collect("starting"):
                 raise WorkerError(f"a worker could not unpack the run:\n{error}")
         except BaseException:
             self.close()
             raise
 
-    def _hire(self, context: Any, rank: int, blob: bytes) -> None:
-        here, there = context.Pipe()
-        args = (rank, self.config.workers, there, blob, self.desk)
-        process = context.Process(target=serve, args=args, name=f"fedcore-{rank}", daemon=True)
+    def _hire(self, context: Any, rank: int, blob: bytes, shared: Desk) -> None:
+        here, there = context.Pipe(duplex=False)
+        go = context.Semaphore(0)
+        post = Post(rank, self.config.workers, go, self.done, there)
+        process = context.Process(
+            target=serve, args=(post, blob, shared), name=f"fedcore-{rank}", daemon=True
+        )
         process.start()
         there.close()
         self.processes.append(process)
-        self.conns.append(here)
+        self.pipes.append(here)
+        self.bells.append(go)
 
     def run(self, t: int, S: Array, down: Vectors, keep: Vectors) -> Replies:
         """Do one round; a cohort larger than the shared block comes in chunks."""
         if not self.close.alive:
             raise WorkerError("this crew is closed: start the engine again")
-        for name, shared in self.desk.down.items():
-            shared.array()[...] = down[name]
-        c = self.desk.S.shape[0]
+        for name, v in self.desk.down.items():
+            v[...] = down[name]
+        c = len(self.desk.S)
         if len(S) <= c:
             return self._chunk(t, S, keep)
         parts = [
-            self._copy(self._chunk(t, S[i : i + c], {n: v[i : i + c] for n, v in keep.items()}))
+            copy.deepcopy(self._chunk(t, S[i : i + c], {n: v[i : i + c] for n, v in keep.items()}))
             for i in range(0, len(S), c)
         ]
         failed = {i * c + row: why for i, r in enumerate(parts) for row, why in r.failed.items()}
@@ -192,62 +238,43 @@ class ProcessCrew:
 
     def _chunk(self, t: int, S: Array, keep: Vectors) -> Replies:
         m = len(S)
-        self.desk.S.array()[:m] = S
+        self.desk.order[:2] = t, m
+        self.desk.S[:m] = S
         for name, v in keep.items():
-            self.desk.keep_in[name].array()[:m] = v
-        for conn in self.conns:
-            with contextlib.suppress(OSError):  # a dead worker is found when we wait for it
-                conn.send_bytes(HEADER.pack(t, m))
-        replies = self.desk.replies(m)
-        for failed in self._collect(f"round {t}").values():
-            replies.failed.update(failed)
-        return replies
+            self.desk.keep_in[name][:m] = v
+        for go in self.bells:
+            go.release()
+        out = replies(self.desk, m)
+        for failed in self._collect(f"round {t + 1}"):
+            out.failed.update(failed)
+        return out
 
-    @staticmethod
-    def _copy(r: Replies) -> Replies:
-        up, keep = ({n: v.copy() for n, v in side.items()} for side in (r.up, r.keep))
-        return Replies(up, keep, r.bits.copy(), r.failed)
-
-    def _collect(self, where: str) -> dict[int, Any]:
-        """Wait for every worker's word, or for the end of any of them."""
-        ranks: dict[Any, int] = {conn: rank for rank, conn in enumerate(self.conns)}
-        ranks |= {p.sentinel: rank for rank, p in enumerate(self.processes)}
-        waiting, said = set(range(len(self.conns))), {}
+    def _collect(self, where: str) -> list[Any]:
+        """Wait until every worker has rung, and return what went wrong."""
         give_up = time.monotonic() + (self.config.timeout or math.inf)
-        while waiting:
-            patience = None if give_up == math.inf else max(0.0, give_up - time.monotonic())
-            watched = [source for source, rank in ranks.items() if rank in waiting]
-            ready = connection.wait(watched, patience)
-            if not ready:
-                self._fail(
-                    f"workers {sorted(waiting)} gave no answer within {self.config.timeout} s "
-                    f"in {where}"
-                )
-            for rank in {ranks[source] for source in ready}:
-                word = self._word(rank, where)
-                waiting.remove(rank)
-                if word:
-                    said[rank] = pickle.loads(word)
-        return said
+        for _ in self.processes:
+            while not self.done.acquire(
+                timeout=max(0.0, min(PATIENCE, give_up - time.monotonic()))
+            ):
+                self._look_after(where, late=time.monotonic() >= give_up)
+        try:
+            return [pipe.recv() for i, pipe in enumerate(self.pipes) if self.desk.has_word[i]]
+        except (EOFError, OSError):
+            self._look_after(where, late=True)
+            raise
 
-    def _word(self, rank: int, where: str) -> bytes:
-        """Read what a worker said, or tell how it ended."""
-        with contextlib.suppress(EOFError, OSError):
-            if self.conns[rank].poll():
-                return self.conns[rank].recv_bytes()
-        process = self.processes[rank]
-        process.join(1)
-        code = process.exitcode
-        ended = signal.Signals(-code).name if code and code < 0 else f"exit code {code}"
-        hint = (
-            ""
-            if where != "starting"
-            else (
-                '; in a script, the run must stand below `if __name__ == "__main__":`, because '
-                "a worker imports the script"
-            )
-        )
-        return self._fail(f"worker {rank} (process {process.pid}) died in {where}: {ended}{hint}")
+    def _look_after(self, where: str, late: bool) -> None:
+        """Tell how a worker ended, or that none came back in time."""
+        for rank, process in enumerate(self.processes):
+            if not process.is_alive():
+                code = process.exitcode
+                how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
+                self._fail(
+                    f"worker {rank} (process {process.pid}) died in {where}: {how}"
+                    + GUARD * (where == "starting")
+                )
+        if late:
+            self._fail(f"no answer within {self.config.timeout} s in {where}")
 
     def _fail(self, message: str) -> NoReturn:
         """Close the crew: what is left of it cannot be trusted."""
@@ -255,10 +282,11 @@ class ProcessCrew:
         raise WorkerError(message)
 
 
-def _stop(processes: list[Any], conns: list[connection.Connection]) -> None:
-    """End the workers: idle ones see the pipe close, busy ones are terminated."""
-    for conn in conns:
-        conn.close()
+def _stop(processes: list[Any], pipes: list[Any], bells: list[Any], order: Array) -> None:
+    """End the workers: idle ones are told to leave, busy ones are terminated."""
+    order[2] = True
+    for go in bells:
+        go.release()
     for stop in ("", "terminate", "kill"):
         for process in processes:
             if stop and process.is_alive():
@@ -266,8 +294,8 @@ def _stop(processes: list[Any], conns: list[connection.Connection]) -> None:
         give_up = time.monotonic() + 0.2
         for process in processes:
             process.join(max(0.0, give_up - time.monotonic()))
-    for process in processes:
-        process.close()
+    for end in (*processes, *pipes):
+        end.close()
 
 
 def usable_cores() -> int:
