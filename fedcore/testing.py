@@ -7,8 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from fedcore.shards import examples
-from fedcore.types import Array, Model
+from fedcore.algorithms import Algorithm, distributed_gd, fedavg
+from fedcore.models import Logistic
+from fedcore.problems import make_classification
+from fedcore.rounds import run
+from fedcore.shards import Shards, examples
+from fedcore.types import Array, Engine, Model
 
 
 def check_model(model: Model, X: Any, y: Any) -> None:
@@ -57,6 +61,86 @@ def check_model(model: Model, X: Any, y: Any) -> None:
     _check_gradient(model, w, X, y, rng)
     _check_weights(model, w, X, y, rng)
     _check_clients(model, w, X, y, rng)
+
+
+def check_algorithm(algorithm: Algorithm, model: Model, shards: Shards) -> None:
+    """Check that a method keeps the promises of its slots.
+
+    Checked are that the server's state holds what it broadcasts, that a run depends on its seed
+    and on nothing else, and that worker processes and the vectorised engine give the same answer.
+
+    Parameters
+    ----------
+    algorithm : the method
+    model, shards : a small problem that it can solve; clients of unequal size find more
+
+    Raises
+    ------
+    AssertionError : naming the first promise that is broken
+    ClientError, WorkerError : where a client fails
+
+    Examples
+    --------
+    >>> from fedcore import Linear, make_quadratics
+    >>> check_algorithm(fedavg(0.1), Linear(1), make_quadratics([1, 2, 3], [0, 1, 2]))
+    """
+    from fedcore.engines.vectorized import Vectorized
+
+    state = algorithm.server.init(np.zeros(model.d))
+    for name in ("w", *algorithm.server.broadcasts):
+        _require(name in state, f"server.init(w) must return a state with {name!r}")
+    first = run(algorithm, model, shards, rounds=3)
+    again = run(algorithm, model, shards, rounds=3)
+    _require(
+        first.w.tobytes() == again.w.tobytes(),
+        f"two runs with one seed differ by {np.abs(first.w - again.w).max():.3g}: draw from the "
+        "rng that update is given, and keep nothing in the object",
+    )
+    _check_process_bits(algorithm, model, shards, first.w)
+    cohort = run(algorithm, model, shards, rounds=3, engine=Vectorized())
+    _same("w from the vectorised engine", cohort.w, first.w, "the serial engine")
+
+
+def _check_process_bits(algorithm: Algorithm, model: Model, shards: Shards, w: Array) -> None:
+    from fedcore.engines.processes import Processes
+
+    many = run(algorithm, model, shards, rounds=3, engine=Processes(2)).w
+    _require(
+        many.tobytes() == w.tobytes(),
+        f"2 processes and 1 differ by {np.abs(many - w).max():.3g}: a client may use nothing but "
+        "what update is given",
+    )
+
+
+def check_engine(engine: Engine) -> None:
+    """Check that an engine gives the bits of the serial one, on clients of unequal size.
+
+    Parameters
+    ----------
+    engine : anything with ``start(task, broadcasts, shards)``
+
+    Raises
+    ------
+    AssertionError : naming the method whose bits differ
+
+    Examples
+    --------
+    >>> from fedcore import Serial
+    >>> check_engine(Serial())
+    """
+    problem = make_classification(60, 3, l2=0.1)
+    model, shards = Logistic(3, l2=0.1), Shards(problem.X, problem.y, np.array([0, 5, 40, 60]))
+    for algorithm in (distributed_gd(0.5), fedavg(0.2, epochs=2, batch_size=4, cohort=2)):
+        serial = run(algorithm, model, shards, rounds=4)
+        other = run(algorithm, model, shards, rounds=4, engine=engine)
+        _require(
+            other.w.tobytes() == serial.w.tobytes(),
+            f"{engine} differs from the serial engine by "
+            f"{np.abs(other.w - serial.w).max():.3g} on {algorithm.name}",
+        )
+        _require(
+            (other["bits_up"] == serial["bits_up"]).all(), f"{engine} counts other bits than serial"
+        )
 
 
 def _check_start(model: Model, rng: np.random.Generator) -> Array:
@@ -149,18 +233,19 @@ def _check_clients(model: Model, w: Array, X: Array, y: Array, rng: Any) -> None
                 f"{name} fails for w {W.shape}, X {Xs.shape}, y {ys.shape}: leading axes are "
                 "clients; from_functions adds them to a model written for one client"
             ) from error
-        _same(f"{name} of 3 clients at once", together, alone, "3 calls")
+        _same(f"{name} of 3 clients at once", together, alone, "one call for each")
 
 
 def _same(what: str, got: Any, expected: Array, of: str) -> None:
     """Check equality up to rounding, and name the worst entry."""
     got = np.asarray(got)
-    _require(got.shape == expected.shape, f"{what} has shape {got.shape}, {of} {expected.shape}")
+    shapes = f"{what} has shape {got.shape} instead of {expected.shape}, {of}"
+    _require(got.shape == expected.shape, shapes)
     wrong = ~(np.abs(got - expected) <= 1e-9 * (1 + np.abs(expected).max()))
     if wrong.any():
         i = tuple(int(j) for j in np.argwhere(wrong)[0])
         where = str(list(i)) if i else ""
-        raise AssertionError(f"{what}{where} is {got[i]:.6g} but {of} gives {expected[i]:.6g}")
+        raise AssertionError(f"{what}{where} is {got[i]:.6g} instead of {expected[i]:.6g}, {of}")
 
 
 def _require(fact: bool, message: str) -> None:
