@@ -123,7 +123,7 @@ def split_dirichlet(X: Any, y: Any, K: int, *, alpha: float, seed: int = 0) -> S
     """
     X, y = examples(X, y)
     count("K", K, most=len(X))
-    real("alpha", alpha, above=0)
+    real("alpha", alpha, above=0, most=1e300)
     if (y != np.floor(y)).any():
         raise ValueError(f"y must hold whole labels, got {y[y != np.floor(y)][0]}")
     rng = stream(seed, Purpose.SPLIT)
@@ -182,7 +182,7 @@ def split_quantity(X: Any, y: Any, K: int, *, alpha: float, seed: int = 0) -> Sh
     n = len(X)
     count("K", K, most=n)
     rng = stream(seed, Purpose.SPLIT)
-    q = rng.dirichlet(np.full(K, real("alpha", alpha, above=0)))
+    q = rng.dirichlet(np.full(K, real("alpha", alpha, above=0, most=1e300)))
     n_k = 1 + rng.multinomial(n - K, q)
     return Shards.by_owner(X, y, rng.permutation(np.repeat(np.arange(K), n_k)), K)
 

@@ -302,7 +302,7 @@ def test_dirichlet_shares_have_the_stated_mean_and_variance():
     assert abs(q.var() / variance - 1) < 0.4  # 4 standard errors: kurtosis 2.4 or less
 
 
-@pytest.mark.parametrize("alpha", [1e-300, 1e-8, 0.01])
+@pytest.mark.parametrize("alpha", [1e-300, 1e-8, 0.01, 1e300])
 @pytest.mark.parametrize("K", [2, 59, 599, 600])
 def test_no_client_stays_empty(alpha, K):
     X, y = labelled()
