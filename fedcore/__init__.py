@@ -83,6 +83,7 @@ __all__ = [
     "Softmax",
     "StepDecay",
     "UniformSample",
+    "Vectorized",
     "Warmup",
     "WorkerError",
     "Yogi",
@@ -108,7 +109,10 @@ __all__ = [
 
 __version__ = "0.1.0"
 
-_LATER = {"Processes": "fedcore.engines.processes"}  # loads multiprocessing and cloudpickle
+_LATER = {
+    "Processes": "fedcore.engines.processes",  # loads multiprocessing and cloudpickle
+    "Vectorized": "fedcore.engines.vectorized",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -22,7 +22,9 @@ Aggregator = Callable[[Array, Array], Array]  # (U (m, d), a (m,)) -> (d,)
 class Model(Protocol):
     """A loss and its gradient; ``w`` is flat, and leading axes are clients."""
 
-    d: int
+    @property
+    def d(self) -> int:
+        """Length of w."""
 
     def init(self, rng: np.random.Generator) -> Array:
         """Return a start vector, (d,)."""

@@ -4,9 +4,9 @@ import multiprocessing as mp
 
 import numpy as np
 import pytest
-from registry import MODEL, REGISTRY, ROUNDS, W0
+from registry import MODEL, REGISTRY, ROUNDS, UNEVEN, W0
 
-from fedcore import Processes, run
+from fedcore import Processes, Vectorized, fedavg, run
 
 START = [
     pytest.param(workers, method, id=f"{workers}-{method}")
@@ -25,3 +25,21 @@ def test_processes_give_the_bits_of_serial(row, workers, method):
     assert many.w.tobytes() == serial.w.tobytes()
     np.testing.assert_array_equal(many["loss"], serial["loss"])
     np.testing.assert_array_equal(many["bits_up"], serial["bits_up"])
+
+
+@pytest.mark.parametrize("row", REGISTRY, ids=str)
+def test_vectorized_agrees_to_rounding(row):
+    serial = run(row.algorithm, MODEL, row.shards, rounds=ROUNDS, w0=W0)
+    cohort = run(row.algorithm, MODEL, row.shards, rounds=ROUNDS, w0=W0, engine=Vectorized())
+    np.testing.assert_allclose(cohort.w, serial.w, rtol=1e-12, atol=1e-14)
+    np.testing.assert_array_equal(cohort["bits_up"], serial["bits_up"])
+
+
+def test_vectorized_does_not_depend_on_its_blocks(monkeypatch):
+    from fedcore.engines import vectorized
+
+    algorithm = fedavg(0.2, epochs=2, batch_size=4)
+    whole = run(algorithm, MODEL, UNEVEN, rounds=ROUNDS, engine=Vectorized())
+    monkeypatch.setattr(vectorized, "BLOCK", 1)
+    single = run(algorithm, MODEL, UNEVEN, rounds=ROUNDS, engine=Vectorized())
+    np.testing.assert_allclose(whole.w, single.w, rtol=1e-12)
