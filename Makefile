@@ -42,8 +42,9 @@ lint: $(VENV)/.ready ## ruff and mypy
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# One after another: some of these tests look at every process and shared block of the machine.
 unit: $(VENV)/.ready ## the package: unit tests, laws, doctests; the form of the notebooks
-	$(BIN)/pytest -q -n 2 --ignore=tests/book
+	$(BIN)/pytest -q --ignore=tests/book
 
 nbval: $(VENV)/.ready ## the notebooks, run again: every printed number compared
 	$(if $(NB),$(BIN)/pytest -q -n 2 --dist loadfile --nbval --nbval-current-env \
