@@ -14,6 +14,7 @@ from fedcore.rng import Purpose, stream
 from fedcore.types import Array, Channel, ClientUpdate, Model, Optimizer, Vectors
 
 Rows = Array | slice
+GATHER = 1 << 18  # bytes of rows gathered at a time: they stay in a core's cache
 
 
 @dataclass(frozen=True)
@@ -56,22 +57,27 @@ class Batches:
         """Return the number of local steps on a shard of n rows."""
         return self.steps or self.epochs * -(-n // min(self.size or n, n))
 
-    def indices(self, n: int, rng: np.random.Generator) -> Iterator[Rows]:
-        """Yield the rows of each local step; a whole shard is a slice and draws nothing."""
+    def passes(self, n: int, rng: np.random.Generator) -> Iterator[Rows]:
+        """Yield the order of the rows in each pass; a whole shard is a slice and draws nothing."""
         B, left = min(self.size or n, n), self.count(n)
-        while left:
+        while left > 0:
             if self.replace:
-                passes: Iterator[Rows] = iter([rng.integers(n, size=B)])
+                rows: Rows = rng.integers(n, size=left * B)
             elif B == n:
-                passes = iter([slice(None)])
+                rows = slice(None)
             else:
-                order = rng.permutation(n)
-                passes = (order[i : i + B] for i in range(0, n, B))
-            for rows in passes:
+                rows = rng.permutation(n)[: left * B]
+            yield rows
+            left -= left if self.replace else -(-n // B)
+
+    def indices(self, n: int, rng: np.random.Generator) -> Iterator[Rows]:
+        """Yield the rows of each local step."""
+        B = min(self.size or n, n)
+        for rows in self.passes(n, rng):
+            if isinstance(rows, slice):
                 yield rows
-                left -= 1
-                if not left:
-                    return
+            else:
+                yield from (rows[i : i + B] for i in range(0, len(rows), B))
 
 
 @dataclass(frozen=True)
@@ -84,9 +90,17 @@ class LocalData:
     def batches(
         self, plan: Batches, rng: np.random.Generator
     ) -> Iterator[tuple[Array, Array, None]]:
-        """Yield the batch of each local step."""
-        for rows in plan.indices(len(self.X), rng):
-            yield self.X[rows], self.y[rows], None
+        """Yield the batch of each local step; rows are gathered for several steps at once."""
+        n, p = self.X.shape
+        B = min(plan.size or n, n)
+        ahead = B * max(1, GATHER // (B * p * self.X.itemsize))
+        for rows in plan.passes(n, rng):
+            if isinstance(rows, slice):
+                yield self.X, self.y, None
+                continue
+            for i in range(0, len(rows), ahead):
+                X, y = (a.take(rows[i : i + ahead], axis=0) for a in (self.X, self.y))
+                yield from ((X[j : j + B], y[j : j + B], None) for j in range(0, len(X), B))
 
     def steps(self, plan: Batches) -> int:
         """Return the number of local steps."""
