@@ -242,7 +242,11 @@ def test_splits_refuse_K(split, K, error, match):
             ValueError,
             "labels must be .* >= 1, got 0",
         ),
-        (lambda X, y: split_dirichlet(X, y, 4, alpha=0), ValueError, "alpha must be .* > 0, got 0"),
+        (
+            lambda X, y: split_dirichlet(X, y, 4, alpha=0),
+            ValueError,
+            r"alpha must be .* > 0 and <= 1e\+300, got 0",
+        ),
         (lambda X, y: split_dirichlet(X, y + 0.5, 4, alpha=1), ValueError, "whole labels, got 0.5"),
         (lambda X, y: split_quantity(X, y, 4, alpha=np.inf), ValueError, "alpha must be a finite"),
         (
