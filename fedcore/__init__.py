@@ -8,8 +8,9 @@ from importlib import import_module
 from typing import Any
 
 from fedcore.aggregators import mean
-from fedcore.algorithms import Algorithm, distributed_gd, fedavg, gd, sgd
-from fedcore.clients import Batches, Gradient, LocalSGD
+from fedcore.algorithms import Algorithm, distributed_gd, fedavg, fedprox, gd, scaffold, sgd
+from fedcore.batches import Batches
+from fedcore.clients import FedProx, Gradient, LocalSGD, Scaffold
 from fedcore.data import (
     Problem,
     Shards,
@@ -45,7 +46,7 @@ from fedcore.optimizers import (
 from fedcore.rng import Purpose, stream
 from fedcore.rounds import Round, play, run
 from fedcore.samplers import Everyone, UniformSample
-from fedcore.servers import Descend
+from fedcore.servers import ControlledDescend, Descend
 from fedcore.types import ClientError, Diverged, FedcoreError, Interrupted, WorkerError
 
 __all__ = [
@@ -58,10 +59,12 @@ __all__ = [
     "Algorithm",
     "Batches",
     "ClientError",
+    "ControlledDescend",
     "Cosine",
     "Descend",
     "Diverged",
     "Everyone",
+    "FedProx",
     "FedcoreError",
     "Gradient",
     "History",
@@ -78,6 +81,7 @@ __all__ = [
     "Purpose",
     "RMSProp",
     "Round",
+    "Scaffold",
     "Serial",
     "Shards",
     "Softmax",
@@ -89,6 +93,7 @@ __all__ = [
     "Yogi",
     "distributed_gd",
     "fedavg",
+    "fedprox",
     "from_functions",
     "gd",
     "make_classification",
@@ -97,6 +102,7 @@ __all__ = [
     "mean",
     "play",
     "run",
+    "scaffold",
     "sgd",
     "split_by_label",
     "split_dirichlet",

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from fedcore.aggregators import mean
-from fedcore.clients import Batches, Gradient, LocalSGD
+from fedcore.batches import Batches
+from fedcore.clients import FedProx, Gradient, LocalSGD, Scaffold
 from fedcore.optimizers import SGD
 from fedcore.samplers import Everyone, UniformSample
-from fedcore.servers import Descend
+from fedcore.servers import ControlledDescend, Descend
 from fedcore.types import Aggregator, Channel, ClientUpdate, Sampler, Schedule, ServerUpdate
 
 
@@ -147,6 +148,65 @@ def fedavg(
     >>> round(float(history.w[0]), 6)
     0.81069
     """
-    sampler = Everyone() if cohort is None else UniformSample(cohort)
     client = LocalSGD(SGD(eta), Batches(batch_size, epochs, steps))
-    return Algorithm(client, sampler=sampler, name="FedAvg")
+    return Algorithm(client, sampler=_cohort(cohort), name="FedAvg")
+
+
+def fedprox(
+    eta: float | Schedule, mu: float, *, epochs: int = 1, batch_size: int | None = None,
+    steps: int | None = None, cohort: int | None = None,
+) -> Algorithm:  # fmt: skip
+    r"""FedAvg whose clients are pulled back to where the round began.
+
+    .. math:: w_k \leftarrow w_k - \eta \left( \nabla f_B(w_k) + \mu (w_k - w) \right)
+
+    Parameters
+    ----------
+    mu : strength of the pull >= 0
+    eta, epochs, batch_size, steps, cohort : see :func:`fedavg`
+
+    Book: alg-fedprox
+
+    Reference: Li et al. 2020, arXiv 1812.06127.
+
+    Examples
+    --------
+    >>> from fedcore import Linear, make_quadratics, run
+    >>> algorithm, shards = fedprox(0.05, mu=1.0, steps=5), make_quadratics([1, 10], [0, 1])
+    >>> round(float(run(algorithm, Linear(1), shards, rounds=90).w[0]), 6)
+    0.813362
+    """
+    client = FedProx(SGD(eta), Batches(batch_size, epochs, steps), mu)
+    return Algorithm(client, sampler=_cohort(cohort), name="FedProx")
+
+
+def scaffold(
+    eta: float, *, epochs: int = 1, batch_size: int | None = None, steps: int | None = None,
+    cohort: int | None = None, option: int = 2,
+) -> Algorithm:  # fmt: skip
+    r"""FedAvg whose clients correct their drift by control vectors.
+
+    .. math:: w_k \leftarrow w_k - \eta \left( \nabla f_B(w_k) + c - c_k \right)
+
+    Parameters
+    ----------
+    option : 1 or 2, how :math:`c_k` is made, see :class:`fedcore.clients.Scaffold`
+    eta, epochs, batch_size, steps, cohort : see :func:`fedavg`
+
+    Book: alg-scaffold
+
+    Reference: Karimireddy et al. 2020, arXiv 1910.06378.
+
+    Examples
+    --------
+    >>> from fedcore import Linear, make_quadratics, run
+    >>> algorithm, shards = scaffold(0.05, steps=5), make_quadratics([1, 10], [0, 1])
+    >>> round(float(run(algorithm, Linear(1), shards, rounds=200).w[0]), 6)
+    0.909091
+    """
+    client = Scaffold(SGD(eta), Batches(batch_size, epochs, steps), option)
+    return Algorithm(client, ControlledDescend(), _cohort(cohort), name="SCAFFOLD")
+
+
+def _cohort(m: int | None) -> Everyone | UniformSample:
+    return Everyone() if m is None else UniformSample(m)

@@ -2,113 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar, cast
 
-import numpy as np
-
-from fedcore.checks import count, one_of
+from fedcore.batches import Batches
+from fedcore.checks import one_of, real
 from fedcore.optimizers import SGD
-from fedcore.rng import Purpose, stream
-from fedcore.types import Array, Channel, ClientUpdate, Model, Optimizer, Vectors
-
-Rows = Array | slice
-GATHER = 1 << 18  # bytes of rows gathered at a time: they stay in a core's cache
-
-
-@dataclass(frozen=True)
-class Batches:
-    """The local steps of a round: which rows each of them sees.
-
-    Parameters
-    ----------
-    size : rows in a batch, B; None means the whole shard
-    epochs : passes over the shard, E
-    steps : local steps instead of epochs, the last pass cut short
-    replace : draw every batch anew, with replacement, instead of reshuffling once a pass
-
-    Raises
-    ------
-    ValueError, TypeError : where a number is not a whole number >= 1
-
-    Examples
-    --------
-    >>> rng = np.random.default_rng(0)
-    >>> [rows.tolist() for rows in Batches(size=2, epochs=1).indices(5, rng)]
-    [[2, 4], [3, 0], [1]]
-    >>> Batches(size=2, epochs=3).count(5)
-    9
-    """
-
-    size: int | None = None
-    epochs: int = 1
-    steps: int | None = None
-    replace: bool = False
-
-    def __post_init__(self) -> None:
-        for name in ("size", "steps"):
-            if getattr(self, name) is not None:
-                count(name, getattr(self, name))
-        count("epochs", self.epochs)
-        one_of("replace", self.replace, (True, False))
-
-    def count(self, n: int) -> int:
-        """Return the number of local steps on a shard of n rows."""
-        return self.steps or self.epochs * -(-n // min(self.size or n, n))
-
-    def passes(self, n: int, rng: np.random.Generator) -> Iterator[Rows]:
-        """Yield the order of the rows in each pass; a whole shard is a slice and draws nothing."""
-        B, left = min(self.size or n, n), self.count(n)
-        while left > 0:
-            if self.replace:
-                rows: Rows = rng.integers(n, size=left * B)
-            elif B == n:
-                rows = slice(None)
-            else:
-                rows = rng.permutation(n)[: left * B]
-            yield rows
-            left -= left if self.replace else -(-n // B)
-
-    def indices(self, n: int, rng: np.random.Generator) -> Iterator[Rows]:
-        """Yield the rows of each local step."""
-        B = min(self.size or n, n)
-        for rows in self.passes(n, rng):
-            if isinstance(rows, slice):
-                yield rows
-            else:
-                yield from (rows[i : i + B] for i in range(0, len(rows), B))
-
-
-@dataclass(frozen=True)
-class LocalData:
-    """One client's own rows."""
-
-    X: Array  # (n, p)
-    y: Array  # (n,)
-
-    def batches(
-        self, plan: Batches, rng: np.random.Generator
-    ) -> Iterator[tuple[Array, Array, None]]:
-        """Yield the batch of each local step; rows are gathered for several steps at once."""
-        n, p = self.X.shape
-        B = min(plan.size or n, n)
-        ahead = B * max(1, GATHER // (B * p * self.X.itemsize))
-        for rows in plan.passes(n, rng):
-            if isinstance(rows, slice):
-                yield self.X, self.y, None
-                continue
-            for i in range(0, len(rows), ahead):
-                X, y = (a.take(rows[i : i + ahead], axis=0) for a in (self.X, self.y))
-                yield from ((X[j : j + B], y[j : j + B], None) for j in range(0, len(X), B))
-
-    def steps(self, plan: Batches) -> int:
-        """Return the number of local steps."""
-        return plan.count(len(self.X))
-
-    def hold(self, new: Array, old: Array) -> Array:
-        """Return ``new``: a single client makes every step that it is asked for."""
-        return new
+from fedcore.types import Array, Model, Optimizer, Vectors
 
 
 @dataclass(frozen=True)
@@ -131,6 +32,8 @@ class Gradient:
     Examples
     --------
     >>> from fedcore import Linear
+    >>> import numpy as np
+    >>> from fedcore.batches import LocalData
     >>> data = LocalData(np.eye(2), np.array([1.0, 2.0]))
     >>> up, keep = Gradient().update(Linear(2), {"w": np.zeros(2)}, data, None, {}, 0)
     >>> up["g"]
@@ -139,8 +42,8 @@ class Gradient:
 
     batch_size: int | None = None
     replace: bool = False
-    sends = ("g",)
-    keeps = ()
+    sends: ClassVar[tuple[str, ...]] = ("g",)
+    keeps: ClassVar[tuple[str, ...]] = ()
 
     def __post_init__(self) -> None:
         self.plan()
@@ -178,6 +81,8 @@ class LocalSGD:
     Examples
     --------
     >>> from fedcore import Linear
+    >>> import numpy as np
+    >>> from fedcore.batches import LocalData
     >>> data = LocalData(np.ones((1, 1)), np.array([1.0]))
     >>> client = LocalSGD(SGD(0.5), Batches(steps=2))
     >>> up, keep = client.update(Linear(1), {"w": np.zeros(1)}, data, None, {}, 0)
@@ -187,78 +92,131 @@ class LocalSGD:
 
     optimizer: Optimizer = field(default_factory=lambda: SGD(0.1))
     batches: Batches = field(default_factory=Batches)
-    sends = ("g",)
-    keeps = ()
+    sends: ClassVar[tuple[str, ...]] = ("g",)
+    keeps: ClassVar[tuple[str, ...]] = ()
 
     def update(
         self, model: Model, down: Vectors, data: Any, rng: Any, keep: Vectors, t: int
     ) -> tuple[Vectors, Vectors]:
         """Return w - w_k."""
         w = down["w"]
+        return {"g": w - self.walk(model, w, data, rng, t)}, keep
+
+    def walk(
+        self, model: Model, w: Array, data: Any, rng: Any, t: int,
+        correction: Callable[[Array], Array] | None = None,
+    ) -> Array:  # fmt: skip
+        """Return w_k after the local steps; ``correction(w_k)`` is added to every gradient."""
         w_k, state = w, self.optimizer.init(w)
         for X, y, s in data.batches(self.batches, rng):
             g = model.grad(w_k, X, y, s)
+            if correction is not None:
+                g = g + correction(w_k)
             w_next, state = self.optimizer.step(w_k, g, state, t)
             w_k = data.hold(w_next, w_k)
-        return {"g": w - w_k}, keep
+        return w_k
 
 
 @dataclass(frozen=True)
-class Task:
-    """All that a worker must know: what a client does, and how its answer travels."""
+class FedProx(LocalSGD):
+    r"""Local SGD with a pull back to where the round began.
 
-    model: Model
-    client: ClientUpdate
-    channel: tuple[Channel, ...]
-    seed: int
-    d: int
-    dtype: np.dtype
+    .. math:: w_k \leftarrow w_k - \eta \left( \nabla f_B(w_k) + \mu (w_k - w) \right)
 
-    @property
-    def sends(self) -> tuple[str, ...]:
-        """Names of the vectors in an answer."""
-        return tuple(self.client.sends)
+    Parameters
+    ----------
+    optimizer, batches : see :class:`LocalSGD`
+    mu : strength of the pull >= 0; 0 is FedAvg, bit for bit
 
-    @property
-    def keeps(self) -> tuple[str, ...]:
-        """Names of the vectors that a client and its channels remember."""
-        return (*self.client.keeps, *(key for *_, keys in self._memory() for key in keys.values()))
+    Raises
+    ------
+    ValueError, TypeError : where mu is not a finite number >= 0
 
-    def answer(
-        self, t: int, k: int, data: Any, down: Vectors, keep: Vectors
-    ) -> tuple[Vectors, Vectors, int]:
-        """Return what client k sends, what it keeps, and the bits on the wire."""
-        rng = stream(self.seed, Purpose.CLIENT, t, k)
-        own = {name: keep[name] for name in self.client.keeps}
-        with np.errstate(over="ignore", invalid="ignore"):  # divergence is judged by the server
-            up, own = self.client.update(self.model, down, data, rng, own, t)
-        up = {name: self._vector(name, up.get(name)) for name in self.sends}
-        own = {name: self._vector(name, own.get(name)) for name in self.client.keeps}
-        return self.transmit(t, k, up, keep | own)
+    Book: alg-fedprox
 
-    def transmit(self, t: int, k: int, up: Vectors, keep: Vectors) -> tuple[Vectors, Vectors, int]:
-        """Pass client k's vectors through the client halves of the channel."""
-        bits = dict.fromkeys(self.sends, self.d * self.dtype.itemsize * 8)
-        if self.channel:
-            rng = stream(self.seed, Purpose.CHANNEL, t, k)
-            for name, channel, keys in self._memory():
-                memory = {own: keep[key] for own, key in keys.items()}
-                up[name], bits[name], memory = channel.send(up[name], bits[name], rng, memory)
-                keep = keep | {key: memory[own] for own, key in keys.items()}
-        return up, keep, sum(bits.values())
+    Reference: Li, Sahu, Zaheer, Sanjabi, Talwalkar, Smith 2020, arXiv 1812.06127. There the
+    local problem is solved to a stated accuracy; here its solver makes the steps of ``batches``.
 
-    def _memory(self) -> Iterator[tuple[str, Channel, dict[str, str]]]:
-        """Yield each vector, each channel it passes, and the channel's own names in ``keep``."""
-        for name in self.sends:
-            for i, channel in enumerate(self.channel):
-                yield name, channel, {own: f"{own}[{i}]:{name}" for own in channel.keeps}
+    Examples
+    --------
+    >>> from fedcore import Linear
+    >>> import numpy as np
+    >>> from fedcore.batches import LocalData
+    >>> client = FedProx(SGD(0.5), Batches(steps=2), mu=1.0)
+    >>> data = LocalData(np.ones((1, 1)), np.array([1.0]))
+    >>> client.update(Linear(1), {"w": np.zeros(1)}, data, None, {}, 0)[0]["g"]
+    array([-0.5])
+    """
 
-    def _vector(self, name: str, v: Any) -> Array:
-        """Refuse an answer that is not a real (d,) vector."""
-        v = np.asarray(v)
-        if v.dtype.kind not in "fiu" or v.shape != (self.d,):
-            raise TypeError(
-                f"{name} must be a real vector of shape ({self.d},), got "
-                f"{v.dtype} of shape {v.shape} from {self.client!r}"
-            )
-        return v.astype(self.dtype, copy=False)
+    mu: float = 0.0
+
+    def __post_init__(self) -> None:
+        real("mu", self.mu, least=0)
+
+    def update(
+        self, model: Model, down: Vectors, data: Any, rng: Any, keep: Vectors, t: int
+    ) -> tuple[Vectors, Vectors]:
+        """Return w - w_k."""
+        w = down["w"]
+        return {"g": w - self.walk(model, w, data, rng, t, lambda w_k: self.mu * (w_k - w))}, keep
+
+
+@dataclass(frozen=True)
+class Scaffold(LocalSGD):
+    r"""Local SGD corrected by what the client's gradient lacks of everybody's.
+
+    .. math:: w_k &\leftarrow w_k - \eta \left( \nabla f_B(w_k) + c - c_k \right) \\
+              c_k^+ &= \nabla F_k(w) \quad\text{(option 1)}, \qquad
+              c_k^+ = c_k - c + \frac{w - w_k}{J \eta} \quad\text{(option 2)}
+
+    after J local steps. The client sends :math:`g_k = w - w_k` and :math:`c_k^+ - c_k`.
+
+    Parameters
+    ----------
+    optimizer : SGD with a number as step size
+    batches : see :class:`LocalSGD`
+    option : 1, one more gradient of all rows, or 2, from the steps made
+
+    Raises
+    ------
+    ValueError, TypeError : where the optimizer is another or the option unknown
+
+    Book: alg-scaffold
+
+    Reference: Karimireddy, Kale, Mohri, Reddi, Stich, Suresh 2020, arXiv 1910.06378, algorithm 1.
+    There clients have equal weights; here c stays :math:`\sum_k p_k c_k` for unequal ones too.
+
+    Examples
+    --------
+    >>> from fedcore import Linear
+    >>> import numpy as np
+    >>> from fedcore.batches import LocalData
+    >>> client = Scaffold(SGD(0.5), Batches(steps=2))
+    >>> data, zero = LocalData(np.ones((1, 1)), np.array([1.0])), np.zeros(1)
+    >>> up, keep = client.update(Linear(1), {"w": zero, "c": zero}, data, None, {"c": zero}, 0)
+    >>> up["g"], keep["c"]
+    (array([-0.75]), array([-0.75]))
+    """
+
+    option: int = 2
+    sends: ClassVar[tuple[str, ...]] = ("g", "c")
+    keeps: ClassVar[tuple[str, ...]] = ("c",)
+
+    def __post_init__(self) -> None:
+        one_of("option", self.option, (1, 2))
+        if not (isinstance(self.optimizer, SGD) and isinstance(self.optimizer.eta, float)):
+            raise TypeError(f"optimizer must be SGD with a fixed eta, got {self.optimizer!r}")
+
+    def update(
+        self, model: Model, down: Vectors, data: Any, rng: Any, keep: Vectors, t: int
+    ) -> tuple[Vectors, Vectors]:
+        """Return w - w_k and the change of c_k; keep the new c_k."""
+        w, c, c_k = down["w"], down["c"], keep["c"]
+        g = w - self.walk(model, w, data, rng, t, lambda w_k: c - c_k)
+        if self.option == 1:
+            (X, y, s), *_ = data.batches(Batches(), rng)
+            c_next = model.grad(w, X, y, s)
+        else:
+            eta = cast(SGD, self.optimizer).eta
+            c_next = c_k - c + g / (data.steps(self.batches) * eta)
+        return {"g": g, "c": c_next - c_k}, {"c": c_next}

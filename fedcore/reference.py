@@ -109,3 +109,63 @@ def fedavg(
             g += a_k * (w - w_k)
         w = w - g
     return w
+
+
+def fedprox(
+    model: Model, w: Array, shards: Shards, *, eta: float, mu: float, steps: int, rounds: int
+) -> Array:
+    r"""Return w after FedProx with full-batch local steps and every client.
+
+    Book: alg-fedprox
+
+    Reference: Li et al. 2020, arXiv 1812.06127.
+
+    Examples
+    --------
+    >>> from fedcore import Linear, make_quadratics
+    >>> shards = make_quadratics([1, 1], [0, 4])
+    >>> fedprox(Linear(1), np.zeros(1), shards, eta=0.5, mu=1.0, steps=2, rounds=1)
+    array([1.])
+    """
+    for _ in range(rounds):
+        g = np.zeros_like(w)
+        for k in range(shards.K):
+            X_k, y_k = shards[k]
+            w_k = w
+            for _ in range(steps):
+                w_k = w_k - eta * (model.grad(w_k, X_k, y_k) + mu * (w_k - w))
+            g += shards.p_k[k] * (w - w_k)
+        w = w - g
+    return w
+
+
+def scaffold(
+    model: Model, w: Array, shards: Shards, *, eta: float, steps: int, rounds: int
+) -> Array:
+    r"""Return w after SCAFFOLD, option 2, with full-batch local steps and every client.
+
+    Book: alg-scaffold
+
+    Reference: Karimireddy et al. 2020, arXiv 1910.06378, algorithm 1.
+
+    Examples
+    --------
+    >>> from fedcore import Linear, make_quadratics
+    >>> shards = make_quadratics([1, 10], [0, 1])
+    >>> scaffold(Linear(1), np.zeros(1), shards, eta=0.05, steps=5, rounds=200).round(6)
+    array([0.909091])
+    """
+    c, c_k = np.zeros_like(w), np.zeros((shards.K, len(w)))
+    for _ in range(rounds):
+        g, change = np.zeros_like(w), np.zeros_like(w)
+        for k in range(shards.K):
+            X_k, y_k = shards[k]
+            w_k = w
+            for _ in range(steps):
+                w_k = w_k - eta * (model.grad(w_k, X_k, y_k) + (c - c_k[k]))
+            c_next = c_k[k] - c + (w - w_k) / (steps * eta)
+            g += shards.p_k[k] * (w - w_k)
+            change += shards.p_k[k] * (c_next - c_k[k])
+            c_k[k] = c_next
+        w, c = w - g, c + change
+    return w

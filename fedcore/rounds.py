@@ -11,12 +11,12 @@ import numpy as np
 
 from fedcore.algorithms import Algorithm
 from fedcore.checks import count, one_of
-from fedcore.clients import Task
 from fedcore.data import Shards
 from fedcore.engines.blas import one_blas_thread
 from fedcore.engines.serial import Serial
 from fedcore.history import History
 from fedcore.rng import Purpose, choose_seed, stream
+from fedcore.task import Task
 from fedcore.types import (
     Array,
     ClientError,
@@ -73,7 +73,8 @@ def one_round(
         for channel in reversed(algorithm.channel):
             mean = {name: channel.receive(v, a, rng) for name, v in mean.items()}
         with np.errstate(over="ignore", invalid="ignore"):
-            state = algorithm.server.step(state, mean, t, len(S) / shards.K)
+            share = float(shards.p_k[S].sum() / a.sum())
+            state = algorithm.server.step(state, mean, t, share)
     asked = len(S) + len(failed)
     return Round(
         t + 1, state, S,

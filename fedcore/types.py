@@ -87,7 +87,7 @@ class ServerUpdate(Protocol):
         """Return the state before the first round; it holds every broadcast vector."""
 
     def step(self, state: State, mean: Vectors, t: int, share: float) -> State:
-        """Return the next state; ``share`` is the fraction of clients that answered."""
+        """Return the next state; share times a_k is p_k, the share of all rows."""
 
 
 class Sampler(Protocol):

@@ -19,10 +19,10 @@ import cloudpickle
 import numpy as np
 
 from fedcore.checks import count, one_of, real
-from fedcore.clients import Task
 from fedcore.data import Shards
 from fedcore.engines.blas import one_blas_thread
 from fedcore.engines.serial import fill_row, read_only, short_traceback
+from fedcore.task import Task
 from fedcore.types import Array, Replies, Vectors, WorkerError
 
 PATIENCE = 0.1  # seconds between two looks whether a silent worker is still alive

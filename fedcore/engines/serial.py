@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fedcore.clients import LocalData, Task
+from fedcore.batches import LocalData
 from fedcore.data import Shards
+from fedcore.task import Task
 from fedcore.types import Array, Replies, Vectors
 
 

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fedcore.clients import Batches, Task
+from fedcore.batches import Batches
 from fedcore.data import Shards
 from fedcore.engines.serial import empty_replies, fill_row, read_only
 from fedcore.rng import Purpose, stream
+from fedcore.task import Task
 from fedcore.types import Array, Replies, Vectors
 
 BLOCK = 16 << 20  # bytes of clients' rows and vectors that are worked on at a time

@@ -10,8 +10,10 @@ from fedcore import (
     Shards,
     distributed_gd,
     fedavg,
+    fedprox,
     gd,
     make_classification,
+    scaffold,
     sgd,
     split_quantity,
 )
@@ -41,6 +43,9 @@ REGISTRY = [
     Row(distributed_gd(0.5)),
     Row(fedavg(0.2, epochs=3, batch_size=4, cohort=3)),
     Row(fedavg(0.2, steps=5)),
+    Row(fedprox(0.2, mu=0.5, epochs=2, batch_size=4, cohort=3)),
+    Row(scaffold(0.1, steps=5, batch_size=4, cohort=3, option=1)),
+    Row(scaffold(0.1, epochs=2, batch_size=4, cohort=3)),
 ]
 
 W0 = np.full(6, 0.5)

@@ -9,10 +9,12 @@ from fedcore import (
     Shards,
     distributed_gd,
     fedavg,
+    fedprox,
     gd,
     make_quadratics,
     make_regression,
     run,
+    scaffold,
     sgd,
 )
 
@@ -71,3 +73,33 @@ def test_gradient_descent_obeys_its_bound(kappa, step):
     distance = history["distance"]
     assert (distance[1:] <= rho * distance[:-1] * (1 + 1e-9)).all()
     assert distance[-1] / distance[-2] == pytest.approx(rho, rel=0.05)
+
+
+def test_fedprox_without_a_pull_is_fedavg():
+    options = {"epochs": 2, "batch_size": 4, "cohort": 3}
+    assert final(fedprox(0.2, mu=0, **options)).tobytes() == final(fedavg(0.2, **options)).tobytes()
+
+
+@pytest.mark.parametrize("K", [1, 5, 10])
+@pytest.mark.parametrize("option", [1, 2])
+def test_scaffold_ends_at_the_minimiser(K, option):
+    w = run(
+        scaffold(0.02, steps=K, option=option),
+        Linear(1),
+        make_quadratics([1, 10], [0, 1]),
+        rounds=2500,
+    ).w
+    assert w[0] == pytest.approx(10 / 11, abs=1e-9)
+
+
+@pytest.mark.parametrize("option", [1, 2])
+def test_scaffold_ends_at_the_minimiser_of_uneven_clients_that_are_sampled(option):
+    w = final(scaffold(0.1, steps=5, cohort=3, option=option), rounds=3000)
+    np.testing.assert_allclose(w, PROBLEM.w_star, atol=1e-9)
+    biased = final(fedavg(0.1, steps=5), rounds=600)
+    assert np.linalg.norm(biased - PROBLEM.w_star) > 1e-4
+
+
+def test_fixed_point_of_fedprox():
+    w = run(fedprox(0.05, 1.0, steps=5), Linear(1), make_quadratics([1, 10], [0, 1]), rounds=400).w
+    assert w[0] == pytest.approx(0.813362, abs=5e-7)

@@ -3,7 +3,7 @@
 import numpy as np
 from registry import MODEL, ONE, PROBLEM, UNEVEN, W0
 
-from fedcore import distributed_gd, fedavg, gd, reference, run, sgd
+from fedcore import distributed_gd, fedavg, fedprox, gd, reference, run, scaffold, sgd
 
 
 def same_bits(algorithm, shards, w, **options):
@@ -31,3 +31,13 @@ def test_fedavg():
     options = {"epochs": 2, "batch_size": 4, "cohort": 3}
     w = reference.fedavg(MODEL, W0, UNEVEN, eta=0.2, rounds=5, seed=7, **options)
     same_bits(fedavg(0.2, **options), UNEVEN, w, rounds=5, seed=7)
+
+
+def test_fedprox():
+    w = reference.fedprox(MODEL, W0, UNEVEN, eta=0.2, mu=0.5, steps=4, rounds=5)
+    same_bits(fedprox(0.2, mu=0.5, steps=4), UNEVEN, w, rounds=5)
+
+
+def test_scaffold():
+    w = reference.scaffold(MODEL, W0, UNEVEN, eta=0.1, steps=4, rounds=5)
+    same_bits(scaffold(0.1, steps=4), UNEVEN, w, rounds=5)
