@@ -17,13 +17,13 @@ from PIL import Image
 
 # Every colour keeps 4.5 : 1 against the page, in light mode and (inverted by the book) in dark;
 # all differ for the three kinds of colour-blindness (tests/unit/test_style.py).
-SINGLE = "#3d3d3d"  # a single process, the baseline
-WORKER = "#1560d4"  # a worker process, distributed gradient descent
+SINGLE = "#262626"  # a single process, the baseline
+WORKER = "#3a61d7"  # a worker process, distributed gradient descent
 CLIENT = "#c14f00"  # a client, its data, its local steps
-SERVER = "#0f7f52"  # the server, the average, federated averaging
+SERVER = "#07854c"  # the server, the average, federated averaging
 OPTIMUM = "#8a1c7c"  # a minimiser, a bound, what theory predicts
 MUTED = "#737373"  # guides, level lines, whatever stays in the background
-SERIES = ("#5b3fd1", "#9a6700", "#0e7490", "#be185d")  # further series
+SERIES = ("#5b44d2", "#9a6700", "#1b808e", "#b4085f")  # further series
 
 SIZE = (5.6, 3.3)  # inches of 100 CSS pixels: still legible on a phone
 WIDE = (7.4, 3.2)  # two panels side by side

@@ -174,17 +174,19 @@ class Explorer(W.VBox):
         if not any(field.value for field in self._typed):
             self._stack.selected_index = self._sliders[0].index
             return
+        values = {}
         try:
-            fields = zip(self._grid.items(), self._sliders, self._typed)
-            self._live.value = self._picture(
-                {
-                    name: _parse(name, field.value) if field.value else values[slider.index]
-                    for (name, values), slider, field in fields
-                }
-            )
+            for name, slider, field in zip(self._grid, self._sliders, self._typed):
+                listed = self._grid[name][slider.index]
+                values[name] = _parse(name, field.value) if field.value else listed
+            self._live.value = self._picture(values)
             self._stack.selected_index = len(self._stack.children) - 1
+            self._say("drawn for " + ", ".join(f"{k} = {_show(v)}" for k, v in values.items()))
         except Exception as error:  # whatever draw makes of a value it does not like
-            self._said.value = f'<span role="status">{html.escape(str(error))}</span>'
+            self._say(str(error))
+
+    def _say(self, words: str) -> None:
+        self._said.value = f'<span role="status">{html.escape(words)}</span>'
 
 
 def _values(name: str, values: Any) -> list[Any]:

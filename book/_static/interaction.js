@@ -128,7 +128,7 @@ function predict(box) {
   const said = box.querySelector(".fc-verdict");
   const reveal = box.querySelector("details");
   const { kind } = box.dataset;
-  const pad = kind === "sketch" && sketch(box);
+  const pad = kind === "sketch" ? sketch(box) : null;
   const read = {
     number: () => parseNumber(form.querySelector("input").value),
     choice: () => [...form.querySelectorAll("input")].findIndex((radio) => radio.checked),
