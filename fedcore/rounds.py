@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -223,7 +224,7 @@ def _row(now: Round, metrics: Mapping[str, Callable[[Array], float]]) -> dict[st
 
 
 def _bar(states: Iterator[Round], rounds: int, progress: bool | None) -> Iterator[Round]:
-    if not (_in_notebook() if progress is None else progress):
+    if not (_bar_is_due() if progress is None else progress):
         return states
     from tqdm.auto import tqdm
 
@@ -234,12 +235,13 @@ def _bar(states: Iterator[Round], rounds: int, progress: bool | None) -> Iterato
     return iter(Bar(states, **{"total": rounds + 1, "delay": 1, "leave": False} | asked))
 
 
-def _in_notebook() -> bool:
+def _bar_is_due() -> bool:
+    """In a notebook, unless TQDM_DISABLE is set: tqdm's bar for notebooks overlooks it."""
     try:
         from IPython import get_ipython
     except ImportError:
         return False
-    return hasattr(get_ipython(), "kernel")
+    return hasattr(get_ipython(), "kernel") and not os.environ.get("TQDM_DISABLE")
 
 
 def _start(

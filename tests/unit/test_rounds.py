@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass, replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ from fedcore import (
     gd,
     make_quadratics,
     play,
+    rounds,
     run,
 )
 
@@ -220,3 +222,15 @@ def test_a_gradient_of_the_wrong_shape_is_refused_before_any_work():
     model = from_functions(lambda w, X, y: 0.0, lambda w, X, y: np.zeros(3), d=2)
     with pytest.raises(ValueError, match=r"grad"):
         run(gd(0.1), model, Shards.one(np.ones((2, 1)), np.ones(2)), rounds=1)
+
+
+@pytest.mark.parametrize("disabled", [True, False])
+def test_tqdm_disable_silences_the_bar_of_a_notebook(
+    monkeypatch: pytest.MonkeyPatch, disabled: bool
+) -> None:
+    pytest.importorskip("IPython")
+    monkeypatch.setattr("IPython.get_ipython", lambda: SimpleNamespace(kernel=None))
+    monkeypatch.delenv("TQDM_DISABLE", raising=False)
+    if disabled:
+        monkeypatch.setenv("TQDM_DISABLE", "1")
+    assert rounds._bar_is_due() is not disabled
