@@ -19,6 +19,7 @@ from fontTools import subset
 
 ROOT = Path(__file__).resolve().parent.parent
 BOOK = ROOT / "book/_static/vendor"
+BUILD = ROOT / "book/_ext/vendor"
 TESTS = ROOT / "tests/book/vendor"
 
 
@@ -34,15 +35,18 @@ class Package(NamedTuple):
 
 PACKAGES = [
     Package(
-        "mathjax",
-        "3.2.2",
-        "1b9c0a1c44df864e915690558e72adb9cc5203360daefd385084ced3b6c64c09",
-        BOOK / "mathjax",
-        {
-            "es5/tex-chtml-full.js": ".",
-            "es5/output/chtml/fonts/woff-v2/*.woff": "output/chtml/fonts/woff-v2",
-            "LICENSE": ".",
-        },
+        "katex",
+        "0.19.1",
+        "24da5a599eb2fcede2e270b99a6ff48bca816beecc95feeb84e8cccbd1bb34fd",
+        BOOK / "katex",
+        {"dist/katex.min.css": ".", "dist/fonts/*.woff2": "fonts", "LICENSE": "."},
+    ),
+    Package(
+        "katex",
+        "0.19.1",
+        "24da5a599eb2fcede2e270b99a6ff48bca816beecc95feeb84e8cccbd1bb34fd",
+        BUILD,  # runs while the book is built, is not in its pages
+        {"dist/katex.min.js": ".", "LICENSE": "katex.LICENSE"},
     ),
     Package(
         "@popperjs/core",
@@ -151,8 +155,8 @@ def subset_icons() -> None:
 
 
 def main() -> None:
-    """Write both folders anew."""
-    for folder in (BOOK, TESTS):
+    """Write the folders anew."""
+    for folder in (BOOK, BUILD, TESTS):
         shutil.rmtree(folder, ignore_errors=True)
     for package in PACKAGES:
         with tempfile.TemporaryDirectory() as into:

@@ -23,8 +23,9 @@ CUT_UNLESS_SEARCHING = [
     SCRIPT.format(name) for name in ("searchtools.js", "language_data.js", "searchindex.js")
 ]
 CUT_WITHOUT_FORMULAS = [
-    SCRIPT.format("tex-chtml-full.js"),
-    r"\s*<script>window\.MathJax = [^<]*</script>",
+    r"\s*<link[^>]*vendor/katex/[^>]*>",
+    r"\s*<link[^>]*formulas\.css[^>]*>",
+    SCRIPT.format("formulas.js"),
 ]
 CHANGE = [
     # Scripts wait until the page is read; they keep their order.

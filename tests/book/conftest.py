@@ -117,7 +117,6 @@ def watch(seen: Visit) -> None:
     seen.page.on("pageerror", lambda error: seen.problems.append(str(error)))
 
 
-# Scripts, pictures and fonts are there, and formulas are typeset.
+# Scripts, pictures and fonts are there.
 SETTLED = """() => document.readyState == 'complete' && document.fonts.status == 'loaded'
-  && [...document.images].every((image) => image.complete || image.loading == 'lazy')
-  && [...document.querySelectorAll('.math')].every((m) => m.querySelector('mjx-container'))"""
+  && [...document.images].every((image) => image.complete || image.loading == 'lazy')"""

@@ -13,7 +13,7 @@ KNOWN = """.fc-explorer input[type=range], .fc-play, .fc-reset, .fc-stage [tabin
   .fc-predict button, .fc-predict input, .fc-sketch [tabindex],
   .copybtn, .toggle-button, summary"""
 ANY = "a[href], button, input, select, textarea, summary, [role=slider], [role=button], [tabindex]"
-PASSIVE = "a[href], pre, .fc-box, [tabindex='-1'], .math, mjx-container, .sd-tab-set > input"
+PASSIVE = "a[href], pre, .fc-box, [tabindex='-1'], .katex-display, .sd-tab-set > input"
 
 PICTURE = """stage => [...stage.querySelectorAll('img, canvas, svg')]
   .filter((e) => e.checkVisibility())

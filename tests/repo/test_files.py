@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-VENDORED = ("book/_static/vendor/", "tests/book/vendor/")
+VENDORED = ("book/_ext/vendor/", "book/_static/vendor/", "tests/book/vendor/")
 # Spelt in pieces, so that this file does not contain what it looks for.
 FORBIDDEN = {
     "a home or work folder": re.compile(r"(?<![\w.])/(?:root|home|Users|work|tmp)/[\w.-]+/"),

@@ -1,0 +1,84 @@
+"""Typeset every formula while the book is built, with KaTeX, so that no page carries a typesetter.
+
+A page then needs a style sheet and a few fonts, and shows its formulas at once, also without
+scripts; a formula with a mistake is a warning, and so stops the build. In EPUB they are MathML.
+"""
+
+import re
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from docutils import nodes
+from py_mini_racer import JSEvalException, MiniRacer
+from sphinx.application import Sphinx
+from sphinx.util import logging
+from sphinx.util.math import get_node_equation_number
+
+KATEX = Path(__file__).parent / "vendor/katex.min.js"
+# Numbered by Sphinx, never by KaTeX.
+STARRED = re.compile(r"\\(begin|end)\{(align|alignat|equation|gather)\}")
+
+logger = logging.getLogger(__name__)
+
+
+@cache
+def katex() -> MiniRacer:
+    engine = MiniRacer()
+    engine.eval(KATEX.read_text(encoding="utf-8"))
+    return engine
+
+
+@cache
+def typeset(tex: str, display: bool, output: str) -> str:
+    """Return the formula as HTML; KaTeX's complaint is raised as a ValueError."""
+    options = {"displayMode": display, "output": output, "strict": "ignore"}
+    try:
+        return str(katex().call("katex.renderToString", tex, options))
+    except JSEvalException as error:
+        complaint = re.search(r"KaTeX parse error: (.*)", str(error))
+        raise ValueError(complaint[1] if complaint else str(error)) from None
+
+
+def write(self: Any, node: nodes.Element, tex: str, display: bool) -> None:
+    """Write one formula, or warn where it stands in the source."""
+    output = "mathml" if self.builder.name == "epub" else "htmlAndMathml"
+    try:
+        self.body.append(typeset(tex, display, output))
+    except ValueError as error:
+        logger.warning("formula: %s", error, location=node)
+        self.body.append(f"<code>{self.encode(tex)}</code>")
+
+
+def visit_inline(self: Any, node: nodes.math) -> None:
+    self.body.append(self.starttag(node, "span", "", CLASS="math notranslate nohighlight"))
+    write(self, node, node.astext(), display=False)
+    self.body.append("</span>")
+    raise nodes.SkipNode
+
+
+def visit_block(self: Any, node: nodes.math_block) -> None:
+    self.body.append(self.starttag(node, "div", CLASS="math notranslate nohighlight"))
+    write(self, node, aligned(node.astext()), display=True)
+    if node["number"]:
+        self.body.append(f'<span class="eqno">({get_node_equation_number(self, node)})')
+        self.add_permalink_ref(node, "Link to this equation")
+        self.body.append("</span>")
+    self.body.append("</div>\n")
+    raise nodes.SkipNode
+
+
+def aligned(tex: str) -> str:
+    """Wrap lines that are broken by hand, as Sphinx does; leave LaTeX's own environments alone."""
+    tex = STARRED.sub(r"\\\1{\2*}", tex.strip())
+    if r"\\" in tex and not tex.startswith(r"\begin"):
+        return rf"\begin{{split}}{tex}\end{{split}}"
+    return tex
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    app.add_html_math_renderer("katex", (visit_inline, None), (visit_block, None))
+    app.add_css_file("vendor/katex/katex.min.css")
+    app.add_css_file("formulas.css")
+    app.add_js_file("formulas.js", loading_method="defer")
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
