@@ -7,9 +7,11 @@ bridges load when they are first used.
 from importlib import import_module
 from typing import Any
 
-from fedcore.aggregators import mean
-from fedcore.algorithms import Algorithm, distributed_gd, fedavg, fedprox, gd, scaffold, sgd
+from fedcore.aggregators import Bulyan, GeometricMedian, Krum, TrimmedMean, mean, median
+from fedcore.algorithms import Algorithm, distributed_gd, fedavg, fedopt, fedprox, gd, scaffold, sgd
+from fedcore.attacks import LittleIsEnough, SignFlip, flip_labels
 from fedcore.batches import Batches
+from fedcore.channels import QSGD, ErrorFeedback, RandomK, Rounding, Sign, TopK
 from fedcore.clients import FedProx, Gradient, LocalSGD, Scaffold
 from fedcore.data import (
     Problem,
@@ -45,61 +47,87 @@ from fedcore.optimizers import (
 )
 from fedcore.rng import Purpose, stream
 from fedcore.rounds import Round, play, run
-from fedcore.samplers import Everyone, UniformSample
+from fedcore.samplers import (
+    Available,
+    DropOut,
+    Everyone,
+    PoissonSample,
+    UniformSample,
+    WeightedSample,
+)
 from fedcore.servers import ControlledDescend, Descend
 from fedcore.types import ClientError, Diverged, FedcoreError, Interrupted, WorkerError
 
 __all__ = [
     "MLP",
+    "QSGD",
     "SGD",
     "AMSGrad",
     "AdaGrad",
     "Adam",
     "AdamW",
     "Algorithm",
+    "Available",
     "Batches",
+    "Bulyan",
     "ClientError",
     "ControlledDescend",
     "Cosine",
     "Descend",
     "Diverged",
+    "DropOut",
+    "ErrorFeedback",
     "Everyone",
     "FedProx",
     "FedcoreError",
+    "GeometricMedian",
     "Gradient",
     "History",
     "Interrupted",
     "InverseSqrt",
     "InverseTime",
+    "Krum",
     "Linear",
+    "LittleIsEnough",
     "LocalSGD",
     "Logistic",
     "Momentum",
     "Nesterov",
+    "PoissonSample",
     "Problem",
     "Processes",
     "Purpose",
     "RMSProp",
+    "RandomK",
     "Round",
+    "Rounding",
     "Scaffold",
     "Serial",
     "Shards",
+    "Sign",
+    "SignFlip",
     "Softmax",
     "StepDecay",
+    "TopK",
+    "TrimmedMean",
     "UniformSample",
     "Vectorized",
     "Warmup",
+    "WeightedSample",
     "WorkerError",
     "Yogi",
     "distributed_gd",
     "fedavg",
+    "fedopt",
     "fedprox",
+    "flip_labels",
     "from_functions",
     "gd",
     "make_classification",
     "make_quadratics",
     "make_regression",
     "mean",
+    "median",
     "play",
     "run",
     "scaffold",

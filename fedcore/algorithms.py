@@ -10,7 +10,15 @@ from fedcore.clients import FedProx, Gradient, LocalSGD, Scaffold
 from fedcore.optimizers import SGD
 from fedcore.samplers import Everyone, UniformSample
 from fedcore.servers import ControlledDescend, Descend
-from fedcore.types import Aggregator, Channel, ClientUpdate, Sampler, Schedule, ServerUpdate
+from fedcore.types import (
+    Aggregator,
+    Channel,
+    ClientUpdate,
+    Optimizer,
+    Sampler,
+    Schedule,
+    ServerUpdate,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -25,6 +33,8 @@ class Algorithm:
     channel : what happens to a vector on its way up; the client halves run in the order written,
         the server halves in reverse
     aggregator : (U (m, d), a (m,)) -> (d,)
+    downlink : a channel without memory for what goes down; None sends it whole. It compresses the
+        change since the last broadcast: what was left out is still in the next change
     name : for tables and plots
 
     Examples
@@ -39,6 +49,31 @@ class Algorithm:
     channel: tuple[Channel, ...] = ()
     aggregator: Aggregator = mean
     name: str = ""
+    downlink: Channel | None = None
+
+    def __post_init__(self) -> None:
+        if self.downlink is not None and self.downlink.keeps:
+            raise TypeError(f"downlink must be a channel without memory, got {self.downlink!r}")
+
+    def table(self, d: int, bits: int = 64) -> dict[str, dict[str, int]]:
+        """Return the bits of every vector that is broadcast, sent and kept, before any channel.
+
+        Parameters
+        ----------
+        d : length of w
+        bits : of one number
+
+        Examples
+        --------
+        >>> scaffold(0.1).table(d=10)
+        {'broadcasts': {'w': 640, 'c': 640}, 'sends': {'g': 640, 'c': 640}, 'keeps': {'c': 640}}
+        """
+        names = {
+            "broadcasts": self.server.broadcasts,
+            "sends": self.client.sends,
+            "keeps": self.client.keeps,
+        }
+        return {what: dict.fromkeys(vectors, bits * d) for what, vectors in names.items()}
 
 
 def gd(eta: float | Schedule) -> Algorithm:
@@ -206,6 +241,39 @@ def scaffold(
     """
     client = Scaffold(SGD(eta), Batches(batch_size, epochs, steps), option)
     return Algorithm(client, ControlledDescend(), _cohort(cohort), name="SCAFFOLD")
+
+
+def fedopt(
+    eta: float | Schedule, server: Optimizer, *, epochs: int = 1, batch_size: int | None = None,
+    steps: int | None = None, cohort: int | None = None,
+) -> Algorithm:  # fmt: skip
+    r"""FedAvg with an optimizer on the server that takes the mean of the replies as a gradient.
+
+    .. math:: w_{t+1} = \text{server step}\Big(w_t,\; \sum_{k \in S_t} a_k (w_t - w_k)\Big)
+
+    FedAvgM is ``server=Momentum(eta, beta)``, FedAdagrad ``AdaGrad``, FedAdam ``Adam``, FedYogi
+    ``Yogi``. Published forms differ in the bias correction: Reddi et al. have none and start the
+    second moment at tau squared, ``Adam(eta, 0.9, 0.99, tau, bias_correction=False,
+    v0=tau**2)``; :class:`fedcore.Adam` corrects unless told otherwise.
+
+    Parameters
+    ----------
+    server : the server's optimizer
+    eta, epochs, batch_size, steps, cohort : see :func:`fedavg`
+
+    Book: alg-fedopt
+
+    Reference: Reddi, Charles, Zaheer, Garrett, Rush, Konečný, Kumar, McMahan 2021,
+    arXiv 2003.00295; Hsu, Qi, Brown 2019, arXiv 1909.06335 (FedAvgM).
+
+    Examples
+    --------
+    >>> from fedcore import Momentum
+    >>> fedopt(0.1, Momentum(1.0, beta=0.9)).server
+    Descend(optimizer=Momentum(eta=1.0, beta=0.9))
+    """
+    client = LocalSGD(SGD(eta), Batches(batch_size, epochs, steps))
+    return Algorithm(client, Descend(server), _cohort(cohort), name="FedOpt")
 
 
 def _cohort(m: int | None) -> Everyone | UniformSample:

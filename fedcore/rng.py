@@ -21,6 +21,7 @@ class Purpose(IntEnum):
     SECAGG = 6
     DATA = 7
     TIME = 8
+    DOWNLINK = 9
 
 
 def stream(seed: int, purpose: Purpose, t: int = 0, k: int = 0) -> np.random.Generator:

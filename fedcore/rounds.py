@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
@@ -16,6 +14,7 @@ from fedcore.data import Shards
 from fedcore.engines.blas import one_blas_thread
 from fedcore.engines.serial import Serial
 from fedcore.history import History
+from fedcore.progress import bar
 from fedcore.rng import Purpose, choose_seed, stream
 from fedcore.task import Task
 from fedcore.types import (
@@ -61,13 +60,12 @@ def one_round(
     Book: eq-round
     """
     began, t = time.perf_counter(), now.t
-    S, a = algorithm.sampler(stream(task.seed, Purpose.SAMPLE, t), shards)
-    down = {name: now.state[name] for name in algorithm.server.broadcasts}
+    S, a = algorithm.sampler(stream(task.seed, Purpose.SAMPLE, t), shards, t)
+    down, state, down_bits = _broadcast(algorithm, task, now)
     replies = crew.run(t, S, down, _recall(memory, S, task))
     failed = _failures(t, S, replies, on_failure)
     S, a, replies = _answered(S, a, replies)
     _remember(memory, S, replies)
-    state = now.state
     if len(S):
         mean = {name: algorithm.aggregator(U, a) for name, U in replies.up.items()}
         rng = stream(task.seed, Purpose.SERVER, t)
@@ -75,15 +73,35 @@ def one_round(
             mean = {name: channel.receive(v, a, rng) for name, v in mean.items()}
         with np.errstate(over="ignore", invalid="ignore"):
             share = float(shards.p_k[S].sum() / a.sum())
-            state = algorithm.server.step(state, mean, t, share)
+            state = state | algorithm.server.step(state, mean, t, share)
     asked = len(S) + len(failed)
     return Round(
         t + 1, state, S,
         now.bits_up + int(replies.bits.sum()),
-        now.bits_down + asked * 8 * sum(v.nbytes for v in down.values()),
+        now.bits_down + asked * down_bits,
         now.seconds + time.perf_counter() - began,
         failed,
     )  # fmt: skip
+
+
+def _broadcast(algorithm: Algorithm, task: Task, now: Round) -> tuple[Vectors, State, int]:
+    """Return what goes down, the state, and the bits to one client.
+
+    A downlink channel sends the change since the last broadcast, and everybody adds it to the
+    copy they hold; the state keeps that copy.
+    """
+    state, bits = now.state, 0
+    down = {name: state[name] for name in algorithm.server.broadcasts}
+    if algorithm.downlink is None:
+        return down, state, 8 * sum(v.nbytes for v in down.values())
+    rng = stream(task.seed, Purpose.DOWNLINK, now.t)
+    state = dict(state)
+    for name, v in down.items():
+        copy = state.get(f"copy of {name}", v * 0)
+        change, cost, _ = algorithm.downlink.send(v - copy, 8 * v.nbytes, rng, {})
+        down[name] = state[f"copy of {name}"] = copy + change
+        bits += cost
+    return down, state, bits
 
 
 def play(
@@ -200,7 +218,7 @@ def run(
         "name": algorithm.name, "algorithm": repr(algorithm), "engine": str(engine), "seed": seed,
     })  # fmt: skip
     try:
-        for now in _bar(states, rounds, progress):
+        for now in bar(states, rounds, progress):
             history.w = now.w
             if now.failed:
                 history.failed[now.t] = now.failed
@@ -221,27 +239,6 @@ def _row(now: Round, metrics: Mapping[str, Callable[[Array], float]]) -> dict[st
     }  # fmt: skip
     with one_blas_thread(), np.errstate(over="ignore", invalid="ignore"):
         return row | {name: float(measure(now.w)) for name, measure in metrics.items()}
-
-
-def _bar(states: Iterator[Round], rounds: int, progress: bool | None) -> Iterator[Round]:
-    if not (_bar_is_due() if progress is None else progress):
-        return states
-    from tqdm.auto import tqdm
-
-    class Bar(tqdm):
-        monitor_interval = 0  # else a thread stays behind
-
-    asked: dict[str, Any] = {} if progress is None else {"disable": False, "delay": 0}
-    return iter(Bar(states, **{"total": rounds + 1, "delay": 1, "leave": False} | asked))
-
-
-def _bar_is_due() -> bool:
-    """In a notebook, unless TQDM_DISABLE is set: tqdm's bar for notebooks overlooks it."""
-    try:
-        from IPython import get_ipython
-    except ImportError:
-        return False
-    return hasattr(get_ipython(), "kernel") and not os.environ.get("TQDM_DISABLE")
 
 
 def _start(

@@ -93,8 +93,8 @@ class ServerUpdate(Protocol):
 class Sampler(Protocol):
     """Who takes part in a round, and with what weight."""
 
-    def __call__(self, rng: np.random.Generator, shards: Shards) -> tuple[Array, Array]:
-        """Return the cohort S (m,) and its weights a (m,)."""
+    def __call__(self, rng: np.random.Generator, shards: Shards, t: int = 0) -> tuple[Array, Array]:
+        """Return the cohort S (m,) of round t and its weights a (m,)."""
 
 
 class Channel(Protocol):

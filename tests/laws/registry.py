@@ -1,18 +1,41 @@
 """One row a method: every law of this folder runs over all of them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from fedcore import (
+    QSGD,
+    AdaGrad,
+    Adam,
     Algorithm,
+    Available,
+    Bulyan,
+    DropOut,
+    ErrorFeedback,
+    GeometricMedian,
+    Krum,
+    LittleIsEnough,
     Logistic,
+    Momentum,
+    PoissonSample,
+    RandomK,
+    Rounding,
     Shards,
+    Sign,
+    SignFlip,
+    TopK,
+    TrimmedMean,
+    UniformSample,
+    WeightedSample,
+    Yogi,
     distributed_gd,
     fedavg,
+    fedopt,
     fedprox,
     gd,
     make_classification,
+    median,
     scaffold,
     sgd,
     split_quantity,
@@ -36,6 +59,11 @@ class Row:
         return self.algorithm.name
 
 
+def variant(name: str, **slots: object) -> Row:
+    """FedAvg with some slots exchanged."""
+    return Row(replace(fedavg(0.2, steps=3, batch_size=4), name=name, **slots))
+
+
 REGISTRY = [
     Row(gd(0.5), ONE),
     Row(sgd(0.2, batch_size=8)),
@@ -46,6 +74,29 @@ REGISTRY = [
     Row(fedprox(0.2, mu=0.5, epochs=2, batch_size=4, cohort=3)),
     Row(scaffold(0.1, steps=5, batch_size=4, cohort=3, option=1)),
     Row(scaffold(0.1, epochs=2, batch_size=4, cohort=3)),
+    Row(fedopt(0.1, Momentum(1.0, 0.5), steps=3, batch_size=4)),
+    Row(fedopt(0.1, AdaGrad(0.1, epsilon=0.1), steps=3)),
+    Row(fedopt(0.1, Adam(0.05), steps=3)),
+    Row(fedopt(0.1, Yogi(0.05), steps=3)),
+    variant("PoissonSample", sampler=PoissonSample(0.3)),
+    variant("WeightedSample", sampler=WeightedSample(4)),
+    variant("DropOut", sampler=DropOut(UniformSample(5), 0.4)),
+    variant("Available", sampler=Available(3, awake=0.5, day=4)),
+    variant("QSGD", channel=(QSGD(4),)),
+    variant("Rounding", channel=(Rounding(4),)),
+    variant("Sign with memory", channel=(ErrorFeedback(Sign()),)),
+    variant("TopK with memory", channel=(ErrorFeedback(TopK(2)),)),
+    variant("RandomK", channel=(RandomK(3),)),
+    variant("two channels", channel=(ErrorFeedback(TopK(4)), QSGD(8))),
+    variant("downlink", downlink=QSGD(8)),
+    Row(replace(scaffold(0.1, steps=3), channel=(ErrorFeedback(TopK(3)),), name="SCAFFOLD TopK")),
+    variant("median", aggregator=median),
+    variant("TrimmedMean", aggregator=TrimmedMean(2)),
+    variant("Krum", aggregator=Krum(2)),
+    variant("GeometricMedian", aggregator=GeometricMedian()),
+    variant("Bulyan", aggregator=Bulyan(1)),
+    variant("SignFlip", aggregator=SignFlip(1, TrimmedMean(1))),
+    variant("LittleIsEnough", aggregator=LittleIsEnough(1, Krum(1))),
 ]
 
 W0 = np.full(6, 0.5)

@@ -14,16 +14,25 @@ START = [
     if method in mp.get_all_start_methods()
     for workers in ((1, 2, 3, 5) if method == "forkserver" else (2,))
 ]
+FIRST = REGISTRY[:6]  # the four algorithms of Part I under every start; all others under one
 
 
 @pytest.mark.parametrize(("workers", "method"), START)
-@pytest.mark.parametrize("row", REGISTRY, ids=str)
+@pytest.mark.parametrize("row", FIRST, ids=str)
 def test_processes_give_the_bits_of_serial(row, workers, method):
     serial = run(row.algorithm, MODEL, row.shards, rounds=ROUNDS, w0=W0)
     engine = Processes(workers, method=method)
     many = run(row.algorithm, MODEL, row.shards, rounds=ROUNDS, w0=W0, engine=engine)
     assert many.w.tobytes() == serial.w.tobytes()
     np.testing.assert_array_equal(many["loss"], serial["loss"])
+    np.testing.assert_array_equal(many["bits_up"], serial["bits_up"])
+
+
+@pytest.mark.parametrize("row", REGISTRY[len(FIRST) :], ids=str)
+def test_every_method_has_the_bits_of_serial(row):
+    serial = run(row.algorithm, MODEL, row.shards, rounds=ROUNDS, w0=W0)
+    many = run(row.algorithm, MODEL, row.shards, rounds=ROUNDS, w0=W0, engine=Processes(3))
+    assert many.w.tobytes() == serial.w.tobytes()
     np.testing.assert_array_equal(many["bits_up"], serial["bits_up"])
 
 

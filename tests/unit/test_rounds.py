@@ -22,7 +22,7 @@ from fedcore import (
     gd,
     make_quadratics,
     play,
-    rounds,
+    progress,
     run,
 )
 
@@ -233,4 +233,4 @@ def test_tqdm_disable_silences_the_bar_of_a_notebook(
     monkeypatch.delenv("TQDM_DISABLE", raising=False)
     if disabled:
         monkeypatch.setenv("TQDM_DISABLE", "1")
-    assert rounds._bar_is_due() is not disabled
+    assert progress.bar_is_due() is not disabled
