@@ -181,12 +181,12 @@ book.explorables = (() => {
     compute({ K, eta }, { first, second }, a = [1, 10]) {
       const b = [first[0], second[0]];
       const rest = (pull) => (pull[0] * b[0] + pull[1] * b[1]) / (pull[0] + pull[1]);
-      const at = (k) => rest(a.map((ai) => 1 - (1 - eta * ai) ** k));
+      const at = (h) => rest(a.map((ai) => 1 - (1 - eta * ai) ** h));
       return { optimum: rest(a), rest: at(K), along: at, b };
     },
     panels: (left, right) => [
       [left, { from: -0.5, to: 1.5, name: "w", ticks: [-0.5, 0, 0.5, 1, 1.5] }, { from: -0.4, to: 3, name: "loss", ticks: [0, 1, 2, 3] }],
-      [right, { from: 1, to: 100, log: true, name: "local steps K", ticks: [1, 2, 5, 10, 20, 50, 100] },
+      [right, { from: 1, to: 100, log: true, name: "local steps", ticks: [1, 2, 5, 10, 20, 50, 100] },
         { from: -0.5, to: 1.5, name: "where FedAvg stops", ticks: [-0.5, 0, 0.5, 1, 1.5] }],
     ],
     handles: ([plot], move) => Object.fromEntries(["first", "second"].map((name) => [name,
@@ -208,7 +208,7 @@ book.explorables = (() => {
     },
     read(values, points) {
       const { optimum, rest } = this.compute(values, points);
-      return `K = ${values.K}, η = ${short(values.eta)}: FedAvg stops at w = ${fixed(rest, 6)}, the optimum is ${fixed(optimum, 6)}; `
+      return `${values.K === 1 ? "1 local step" : `${values.K} local steps`}, η = ${short(values.eta)}: FedAvg stops at w = ${fixed(rest, 6)}, the optimum is ${fixed(optimum, 6)}; `
         + `they are ${fixed(Math.abs(rest - optimum), 6)} apart.`;
     },
   };
