@@ -425,6 +425,13 @@ def test_separable_classes_still_have_their_minimum():
     assert np.abs(g).max() < 1e-15
 
 
+@pytest.mark.parametrize("seed", [7, 20, 36])
+def test_the_minimum_is_found_where_full_newton_steps_overshoot(seed):
+    problem = make_classification(12, 6, kappa=100, l2=1e-6, seed=seed)
+    g = problem.model.grad(problem.w_star, problem.X, problem.y)
+    assert np.abs(g).max() < 1e-15
+
+
 def test_minimum_agrees_with_scikit_learn():
     from sklearn.linear_model import LogisticRegression
 

@@ -452,9 +452,10 @@ def test_functions_get_the_rows_of_positive_weight_only():
     model = from_functions(lambda w, X, y: seen.append(len(X)) or 1.0, absolute_grad, 2)
     X, y = np.ones((4, 2)), np.ones(4)
     assert model.loss(np.zeros(2), X, y, np.array([0.5, 0, 0.5, 0])) == 1
+    assert model.loss(np.zeros(2), X, y, np.array([0.5, 0, 0, 0])) == 0.5
     assert model.loss(np.zeros(2), X, y, np.array([0.25, 0, 0.5, 0])) == 0.75
     assert model.loss(np.zeros(2), X, y, np.zeros(4)) == 0
-    assert seen == [2, 1, 1, 4]  # equal weights: one call; others: one call a row
+    assert seen == [2, 1, 1, 1, 4]  # equal weights: one call; others: one call a row
 
 
 def test_functions_may_start_anywhere():
