@@ -21,6 +21,7 @@ from myst_nb.sphinx_ import NbMetadataCollector
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
+FIGURES = ("gradient-descent", "parabolas", "collectives")  # of explorables.js
 VIEW = '<script type="application/vnd.jupyter.widget-view+json">'
 IMG = re.compile(
     r'<img alt="(?P<alt>[^"]*)" width="(?P<width>\d+)" height="(?P<height>\d+)"'
@@ -139,6 +140,10 @@ class Explorable(SphinxDirective):
     def run(self) -> list[nodes.Node]:
         """Read what `explore` would be given, and nothing is drawn beforehand."""
         given = yaml.safe_load("\n".join(self.content)) or {}
+        if "alt" not in given:
+            raise self.error("explorable needs alt: what the figure shows, in words")
+        if self.arguments[0] not in FIGURES:
+            raise self.error(f"{self.arguments[0]} is not one of {', '.join(FIGURES)}")
         alt, labels = given.pop("alt"), given.pop("labels", {})
         start, play = given.pop("start", {}), given.pop("play", None)
         settings = {

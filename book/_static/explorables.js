@@ -173,20 +173,20 @@ book.explorables = (() => {
     },
   };
 
-  // Two clients, F_k = a_k/2 (w − b_k)², equal weights: where FedAvg with K local steps comes to rest.
+  // Two clients, F_k = a_k/2 (w − b_k)², equal weights: where FedAvg with H local steps comes to rest.
   figures.parabolas = {
-    parameters: { K: 1, eta: 0.05 },
+    parameters: { H: 1, eta: 0.05 },
     points: { first: [0, 0], second: [1, 0] },
     curvatures: [1, 10],
-    compute({ K, eta }, { first, second }, a = [1, 10]) {
+    compute({ H, eta }, { first, second }, a = [1, 10]) {
       const b = [first[0], second[0]];
       const rest = (pull) => (pull[0] * b[0] + pull[1] * b[1]) / (pull[0] + pull[1]);
       const at = (h) => rest(a.map((ai) => 1 - (1 - eta * ai) ** h));
-      return { optimum: rest(a), rest: at(K), along: at, b };
+      return { optimum: rest(a), rest: at(H), along: at, b };
     },
     panels: (left, right) => [
       [left, { from: -0.5, to: 1.5, name: "w", ticks: [-0.5, 0, 0.5, 1, 1.5] }, { from: -0.4, to: 3, name: "loss", ticks: [0, 1, 2, 3] }],
-      [right, { from: 1, to: 100, log: true, name: "local steps", ticks: [1, 2, 5, 10, 20, 50, 100] },
+      [right, { from: 1, to: 100, log: true, name: "local steps H", ticks: [1, 2, 5, 10, 20, 50, 100] },
         { from: -0.5, to: 1.5, name: "where FedAvg stops", ticks: [-0.5, 0, 0.5, 1, 1.5] }],
     ],
     handles: ([plot], move) => Object.fromEntries(["first", "second"].map((name) => [name,
@@ -203,12 +203,12 @@ book.explorables = (() => {
       plot.label([rest, mean(rest)], "FedAvg", "server", { dx: -8, dy: -10, "text-anchor": "end" });
       curve.path([[1, optimum], [100, optimum]], "optimum", "2 3");
       curve.curve(along, "server");
-      curve.dot([values.K, rest], "server", 5.5);
+      curve.dot([values.H, rest], "server", 5.5);
       curve.label([100, optimum], "optimum", "optimum", { dy: -7, "text-anchor": "end" });
     },
     read(values, points) {
       const { optimum, rest } = this.compute(values, points);
-      return `${values.K === 1 ? "1 local step" : `${values.K} local steps`}, η = ${short(values.eta)}: FedAvg stops at w = ${fixed(rest, 6)}, the optimum is ${fixed(optimum, 6)}; `
+      return `${values.H === 1 ? "1 local step" : `${values.H} local steps`}, η = ${short(values.eta)}: FedAvg stops at w = ${fixed(rest, 6)}, the optimum is ${fixed(optimum, 6)}; `
         + `they are ${fixed(Math.abs(rest - optimum), 6)} apart.`;
     },
   };
@@ -260,7 +260,7 @@ book.explorables = (() => {
 
   // ---- what interaction.js asks for -------------------------------------------------------------
 
-  // The author's list is the scale; between two of its values come up to 20 more.
+  // The author's list is the scale; between two of its values come more, of small counts fewer.
   function refine(words, start) {
     const listed = words.map(Number);
     const whole = listed.every(Number.isInteger);
@@ -268,10 +268,11 @@ book.explorables = (() => {
     const values = [listed[0]];
     for (let i = 1; i < listed.length; i++) {
       const [a, b] = [listed[i - 1], listed[i]];
-      for (let j = 1; j <= 20; j++) {
-        const u = j / 20;
-        const v = j === 20 ? b : geometric ? a * (b / a) ** u : a + (b - a) * u;
-        const round = j === 20 ? b : whole ? Math.round(v) : Number(v.toPrecision(3));
+      const parts = whole && b - a <= 50 ? 5 : 20;
+      for (let j = 1; j <= parts; j++) {
+        const u = j / parts;
+        const v = geometric ? a * (b / a) ** u : a + (b - a) * u;
+        const round = j === parts ? b : whole ? Math.round(v) : Number(v.toPrecision(3));
         if (round > values.at(-1)) values.push(round);
       }
     }

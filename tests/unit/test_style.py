@@ -17,6 +17,7 @@ import pytest
 from PIL import Image
 
 from fedcore import style
+from tools import logo
 
 MEANINGS = {
     name: getattr(style, name) for name in ("SINGLE", "WORKER", "CLIENT", "SERVER", "OPTIMUM")
@@ -142,6 +143,11 @@ def test_figures_keep_their_size_and_are_small():
 def test_ramp_goes_from_dark_to_bright():
     brightness = [XYZ[1] @ linear(rgb(colour)) for colour in style.ramp(range(6))]
     assert all(np.diff(brightness) > 0)
+
+
+def test_logo_is_what_its_script_draws():
+    for name, picture in logo.PICTURES.items():
+        assert (logo.STATIC / name).read_text(encoding="utf-8") == picture
 
 
 def test_the_package_loads_no_plotting():
