@@ -254,7 +254,7 @@ def fedopt(
     FedAvgM is ``server=Momentum(eta, beta)``, FedAdagrad ``AdaGrad``, FedAdam ``Adam``, FedYogi
     ``Yogi``. Published forms differ in the bias correction: Reddi et al. have none and start the
     second moment at tau squared, ``Adam(eta, 0.9, 0.99, tau, bias_correction=False,
-    v0=tau**2)``; :class:`fedcore.Adam` corrects unless told otherwise.
+    v0=tau**2)``; :class:`fedcore.adaptive.Adam` corrects unless told otherwise.
 
     Parameters
     ----------

@@ -74,7 +74,7 @@ class QSGD(Passing):
 
 @dataclass(frozen=True)
 class Rounding(Passing):
-    r"""Round every coordinate to a grid over [-max |v|, max |v|].
+    r"""Round every coordinate to a grid between plus and minus its largest size.
 
     .. math:: Q(v)_i = \Delta \Big\lfloor \frac{v_i}{\Delta} + u_i \Big\rfloor, \qquad
               \Delta = \frac{\max_j |v_j|}{2^{b-1} - 1}

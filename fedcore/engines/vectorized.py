@@ -129,9 +129,9 @@ class VectorizedCrew:
 class Vectorized:
     """Many small clients at once: the cohort is an axis of the arrays.
 
-    The results agree with :class:`fedcore.Serial` to rounding, not to the bit: a product over a
-    whole block adds in another order. No model or client is written twice; what does not
-    broadcast over the cohort is computed client by client.
+    The results agree with :class:`fedcore.engines.serial.Serial` to rounding, not to the bit: a
+    product over a whole block adds in another order. No model or client is written twice; what
+    does not broadcast over the cohort is computed client by client.
 
     Examples
     --------
