@@ -15,7 +15,7 @@ import numpy as np
 from fedcore.checks import count, real
 from fedcore.types import Array
 
-BLOCK = 512 * 1024  # bytes of X read at a time: they stay in a core's cache for the second use
+BLOCK = 2**20  # bytes of X read at a time: they stay in a core's cache for the second use
 
 
 class Penalised:
@@ -183,4 +183,4 @@ def _shifted(Z: Array) -> tuple[Array, Array]:
 
 
 def _one_hot(y: Array, Z: Array) -> Array:
-    return y[..., None] == np.arange(Z.shape[-1])  # (..., n, C)
+    return y[..., None] == np.arange(Z.shape[-1], dtype=y.dtype)  # (..., n, C)
