@@ -158,7 +158,7 @@ class Predict(Box):
         rows = []
         for i, (right, words, _) in enumerate(map(choice, items.children)):
             radio = element("input", type="radio", name=name, value=i, data_right=right, live=True)
-            rows.append(element("div", element("label", radio, element("span", *words))))
+            rows.append(element("div", element("label", radio, words)))
         return element("div", *rows, class_="fc-choices", role="radiogroup", aria_label="Choices")
 
 
@@ -182,8 +182,9 @@ class Quiz(Box):
         if not why or not isinstance(why[0], nodes.paragraph):
             why.insert(0, nodes.paragraph())
         why[0].insert(0, mark)
-        summary = element("summary", *words)
-        return element("details", summary, *why, class_="fc-choice", data_right=right)
+        return element(
+            "details", element("summary", words), *why, class_="fc-choice", data_right=right
+        )
 
 
 class ChapterCard(SphinxDirective):
@@ -205,8 +206,7 @@ class ChapterCard(SphinxDirective):
             if len(item.children) > 1:
                 question, *answer = item.children
                 item.children = []
-                summary = element("summary", *question.children)
-                item += element("details", summary, *answer)
+                item += element("details", element("summary", phrase(question)), *answer)
         return [
             element(
                 "div",
@@ -239,14 +239,21 @@ def checkbox(item: nodes.Node) -> nodes.raw | None:
     return next(boxes, None)
 
 
-def choice(item: nodes.Node) -> tuple[bool, list[nodes.Node], list[nodes.Node]]:
+def phrase(paragraph: nodes.Node) -> nodes.inline:
+    """Turn a paragraph into words that may stand on a button; translators still see them."""
+    words = nodes.inline(paragraph.rawsource, "", *paragraph.children, translatable=True)
+    words.source, words.line = paragraph.source, paragraph.line
+    return words
+
+
+def choice(item: nodes.Node) -> tuple[bool, nodes.inline, list[nodes.Node]]:
     """Split a list item: is it ticked, its first paragraph's words, the blocks that follow."""
     box = checkbox(item)
     assert box is not None, "is_choice_list has seen to it"
     right = "checked" in box.astext()
     box.parent.remove(box)
     first, *why = item.children
-    return right, list(first.children), why
+    return right, phrase(first), why
 
 
 def setup(app: Sphinx) -> dict[str, bool]:

@@ -466,7 +466,8 @@ def test_still_editions_hide_nothing(book: Callable[[str], Path], builder: str) 
 
 def test_words_go_to_translators(book: Callable[[str], Path]) -> None:
     catalogue = (book("gettext") / "index.pot").read_text(encoding="utf-8")
-    for words in ("How many?", "The **right** one.", "Rows would not count the same.", "Two."):
+    asked = ("How many?", "The **right** one.", "Equal ones", "What is one and one?")
+    for words in (*asked, "The *explanation*.", "Rows would not count the same.", "Two."):
         assert words in catalogue
 
 
