@@ -12,7 +12,7 @@ export JUPYTER_PREFER_ENV_PATH := 1
 
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help book html serve lab test lint unit nbval browse browser notebooks lock clean
+.PHONY: help book html serve lab test lint unit nbval browse browser notebooks editions pdf epub lock clean
 
 help: ## this list
 	@sed -nE 's/^([a-z]+):.*## /  make \1\t/p' Makefile | expand -t 18
@@ -58,6 +58,16 @@ browser: $(VENV)/.ready
 
 notebooks: $(VENV)/.ready ## execute and strip the notebooks (NB=path for some)
 	$(if $(NB),$(BIN)/python tools/notebooks.py $(NB))
+
+editions: pdf epub ## PDF and EPUB, into the built book
+	@mkdir -p $(HTML)/editions && cp _build/book.pdf _build/epub/*.epub $(HTML)/editions/
+
+pdf: $(VENV)/.ready browser ## the whole book as _build/book.pdf
+	$(BIN)/jupyter-book build -q -W -n --keep-going --builder singlehtml .
+	$(BIN)/python tools/print_pdf.py _build/singlehtml/book/intro.html _build/book.pdf
+
+epub: $(VENV)/.ready ## the whole book as an EPUB in _build/epub
+	$(BIN)/jupyter-book build -q -W -n --keep-going --builder custom --custom-builder epub .
 
 lock: ## write requirements.lock anew from pyproject.toml (needs uv)
 	UV_CUSTOM_COMPILE_COMMAND="make lock" uv pip compile --quiet --upgrade --universal \

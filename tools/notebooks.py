@@ -6,6 +6,7 @@ versions. So a reader sees the numbers, differences stay small, and nbval can co
 """
 
 import argparse
+import os
 from pathlib import Path
 
 import nbformat
@@ -55,6 +56,7 @@ def main() -> None:
     parser.add_argument("notebooks", nargs="+", type=Path)
     parser.add_argument("--strip", action="store_true", help="strip only, do not execute")
     arguments = parser.parse_args()
+    os.environ.setdefault("TQDM_DISABLE", "1")  # progress bars differ from run to run
     for path in arguments.notebooks:
         print(path, flush=True)
         if arguments.strip:

@@ -2,6 +2,7 @@
 
 - `execution_cache`: drop the executed notebooks when the package that they import has changed.
 - `one_page_handlers`: let the extensions that only know HTML take part in the one-page edition.
+- `setup`: no progress bars in the notebooks that the book executes.
 - `site_files`: a sitemap and robots.txt, when BOOK_URL says where the book is published.
 """
 
@@ -80,6 +81,7 @@ def site_files(app: Sphinx, error: Exception | None) -> None:
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
+    os.environ.setdefault("TQDM_DISABLE", "1")  # a progress bar would be a dead widget in the page
     app.connect("config-inited", site_address)
     app.connect("builder-inited", execution_cache, priority=1)
     app.connect("builder-inited", one_page_handlers)
