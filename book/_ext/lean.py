@@ -65,5 +65,6 @@ def wrap_templates(app: Sphinx) -> None:
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
+    app.add_css_file("lean.css")
     app.connect("builder-inited", wrap_templates)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
