@@ -34,7 +34,7 @@ def mark(rings: list[int], dot: float, middle: float, line: float) -> str:
 
 
 PICTURES = {
-    "logo.svg": mark(rings=[13, 19, 25, 31], dot=6, middle=7.5, line=2),
+    "logo.svg": mark(rings=[11, 17, 23, 29], dot=6, middle=7.5, line=2),
     "favicon.svg": mark(rings=[], dot=9, middle=11, line=5),
 }
 
