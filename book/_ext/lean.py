@@ -7,8 +7,10 @@ the faults that accessibility checkers find in it. `tests/book` looks at the res
 """
 
 import re
+from html import escape
 from typing import Any
 
+from bs4 import BeautifulSoup
 from sphinx.application import Sphinx
 
 SCRIPT = r"\s*<script[^>]*\b{}[^>]*></script>"
@@ -32,6 +34,7 @@ CHANGE = [
     (r"<script (?=[^>]*\bsrc=)(?![^>]*\b(?:defer|async)\b)", "<script defer "),
     # A button's name begins with the text on it.
     (r'(<button class="btn search-button-field[^>]*) aria-label="Search"', r"\1"),
+    (r'<summary aria-label="Toggle hidden content">', "<summary>"),
     # Everything on a page belongs to a landmark.
     (r'(<div id="pst-primary-sidebar")', r'\1 role="navigation" aria-label="Book"'),
 ]
@@ -48,7 +51,20 @@ def lean(name: str, page: str) -> str:
         page = re.sub(pattern, "", page, flags=re.DOTALL)
     for pattern, replacement in CHANGE:
         page = re.sub(pattern, replacement, page)
-    return page
+    return re.sub(r"<summary>.*?</summary>", name_formula, page, flags=re.DOTALL)
+
+
+def name_formula(summary: re.Match[str]) -> str:
+    """Name a fold whose title is nothing but a formula: accessibility trees leave MathML out."""
+    title = BeautifulSoup(summary[0], "html.parser")
+    for part in title.select(".katex-html, annotation"):
+        part.decompose()
+    symbols = " ".join(text for math in title.select("math") for text in math.stripped_strings)
+    for math in title.select("math"):
+        math.decompose()
+    if not symbols or title.get_text(strip=True):
+        return summary[0]
+    return summary[0].replace("<summary>", f'<summary aria-label="{escape(symbols)}">', 1)
 
 
 def wrap_templates(app: Sphinx) -> None:
