@@ -45,7 +45,8 @@ class SharedArray:
     def zeros(cls, context: Any, shape: tuple[int, ...], dtype: Any) -> SharedArray:
         """Allocate it."""
         dtype = np.dtype(dtype)
-        return cls(context.RawArray("b", max(1, math.prod(shape) * dtype.itemsize)), shape, dtype)
+        size = int(math.prod(shape)) * dtype.itemsize
+        return cls(context.RawArray("b", max(1, size)), shape, dtype)
 
     @classmethod
     def copy(cls, context: Any, a: Array) -> SharedArray:
