@@ -12,7 +12,7 @@ export JUPYTER_PREFER_ENV_PATH := 1
 
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help book html serve lab test lint unit nbval browse browser notebooks editions pdf epub lock clean
+.PHONY: help book html serve lab test lint unit nbval browse browser notebooks exercises editions pdf epub lock clean
 
 help: ## this list
 	@sed -nE 's/^([a-z]+):.*## /  make \1\t/p' Makefile | expand -t 18
@@ -58,6 +58,9 @@ browser: $(VENV)/.ready
 
 notebooks: $(VENV)/.ready ## execute and strip the notebooks (NB=path for some)
 	$(if $(NB),$(BIN)/python tools/notebooks.py $(NB))
+
+exercises: $(VENV)/.ready ## the student and the instructor version of the classroom exercises
+	@$(BIN)/python tools/exercises.py
 
 editions: pdf epub ## PDF and EPUB, into the built book
 	@mkdir -p $(HTML)/editions && cp _build/book.pdf _build/epub/*.epub $(HTML)/editions/
