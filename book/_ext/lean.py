@@ -39,6 +39,16 @@ CHANGE = [
     (r'(<div id="pst-primary-sidebar")', r'\1 role="navigation" aria-label="Book"'),
 ]
 
+# sphinx-tippy makes hundreds of previews while a page loads; previews.js makes what is wanted.
+PREVIEWS = re.compile(
+    r'\s*<script[^>]*src="(?P<popper>(?P<root>[^"]*)_static/vendor/popper[^"]*)"></script>'
+    r'\s*<script[^>]*src="(?P<tippy>[^"]*tippy-bundle[^"]*)"></script>'
+    r'\s*<script[^>]*src="(?P<texts>[^"]*_static/tippy/[^"]*)"></script>'
+)
+LATER = r"""
+    <script defer src="\g<root>_static/previews.js"
+      data-load="\g<popper> \g<tippy> \g<texts>"></script>"""
+
 
 def lean(name: str, page: str) -> str:
     """Return the page without what it does not need."""
@@ -49,6 +59,7 @@ def lean(name: str, page: str) -> str:
         cuts += CUT_WITHOUT_FORMULAS
     for pattern in cuts:
         page = re.sub(pattern, "", page, flags=re.DOTALL)
+    page = PREVIEWS.sub(LATER, page)
     for pattern, replacement in CHANGE:
         page = re.sub(pattern, replacement, page)
     return re.sub(r"<summary>.*?</summary>", name_formula, page, flags=re.DOTALL)
@@ -57,11 +68,9 @@ def lean(name: str, page: str) -> str:
 def name_formula(summary: re.Match[str]) -> str:
     """Name a fold whose title is nothing but a formula: accessibility trees leave MathML out."""
     title = BeautifulSoup(summary[0], "html.parser")
-    for part in title.select(".katex-html, annotation"):
-        part.decompose()
-    symbols = " ".join(text for math in title.select("math") for text in math.stripped_strings)
-    for math in title.select("math"):
-        math.decompose()
+    symbols = "".join(shown.get_text() for shown in title.select(".katex-html"))
+    for formula in title.select(".katex"):
+        formula.decompose()
     if not symbols or title.get_text(strip=True):
         return summary[0]
     return summary[0].replace("<summary>", f'<summary aria-label="{escape(symbols)}">', 1)

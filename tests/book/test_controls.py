@@ -147,6 +147,15 @@ def test_solutions_open(visit: Callable[..., Visit], name: str) -> None:
         expect(box).not_to_have_text(before, use_inner_text=True)
 
 
+def test_equations_are_previewed(visit: Callable[..., Visit], name: str) -> None:
+    page = visit(name).page
+    for link in page.locator("article p a.reference.internal[href*='#equation-']:visible").all()[
+        :1
+    ]:
+        link.hover()
+        expect(page.locator(".tippy-box")).to_be_visible()
+
+
 def test_code_can_be_copied(visit: Callable[..., Visit], name: str) -> None:
     page = visit(name).page
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
