@@ -44,12 +44,14 @@ def workers():
 
 @pytest.fixture(autouse=True)
 def nothing_left():
-    shm = set(Path("/dev/shm").iterdir())
+    config = mp.current_process()._config
+    prefix, config["semprefix"] = config["semprefix"], f"/mp-{os.getpid()}"  # to know our own
     fds = psutil.Process().num_fds()
     yield
     gc.collect()
+    config["semprefix"] = prefix
     assert workers() == []
-    assert set(Path("/dev/shm").iterdir()) <= shm
+    assert list(Path("/dev/shm").glob(f"*mp-{os.getpid()}-*")) == []
     assert psutil.Process().num_fds() <= fds + 6  # the fork server and the tracker, once
 
 
@@ -250,6 +252,38 @@ def test_workers_leave_with_their_parent(tmp_path, ending):
     while any(psutil.pid_exists(pid) for pid in pids) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not any(psutil.pid_exists(pid) for pid in pids)
+
+
+def test_ctrl_c_keeps_the_rounds_done_and_the_next_run_works(tmp_path):
+    path = script(
+        tmp_path,
+        """
+        import multiprocessing, os, signal, threading
+        from fedcore import *
+
+        if __name__ == "__main__":
+            shards = make_quadratics([1.0, 2.0], [0.0, 1.0])
+            options = {"engine": Processes(2), "every": 10}
+            threading.Timer(2, os.kill, (os.getpid(), signal.SIGINT)).start()
+            try:
+                run(gd(0.1), Linear(1), shards, rounds=10**9, **options)
+            except KeyboardInterrupt as stop:
+                print(len(stop.history) > 0, len(multiprocessing.active_children()))
+            print(run(gd(0.1), Linear(1), shards, rounds=10, **options).t[-1])
+        """,
+    )
+    done = subprocess.run([sys.executable, path], capture_output=True, text=True, timeout=60)
+    assert done.stdout.split() == ["True", "0", "10"], done.stderr
+
+
+def test_a_forgotten_run_is_swept_up():
+    states = play(gd(0.1), MODEL, SHARDS, rounds=9, engine=Processes(2))
+    next(states)
+    next(states)
+    assert workers()
+    del states
+    gc.collect()
+    assert workers() == []
 
 
 def test_a_script_without_a_guard_gets_an_explanation(tmp_path):
