@@ -149,7 +149,12 @@ _LATER = {
 }
 
 
+_MODULES = ("reference", "style", "testing", "widgets")
+
+
 def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return import_module(f"fedcore.{name}")
     if name in _LATER:
         return getattr(import_module(_LATER[name]), name)
     raise AttributeError(f"module 'fedcore' has no attribute {name!r}")

@@ -310,8 +310,8 @@ def usable_cores() -> int:
 class Processes:
     """Several worker processes; their number changes the time a run takes, never its bits.
 
-    Data and vectors lie in shared memory, so a round moves only a few bytes through pipes. Every
-    worker uses one BLAS thread. Functions and classes defined in a notebook cell work.
+    Data and vectors lie in shared memory, and a round only rings semaphores. Every worker uses one
+    BLAS thread. Functions and classes defined in a notebook cell work.
 
     Parameters
     ----------
