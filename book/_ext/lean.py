@@ -35,6 +35,8 @@ CHANGE = [
     # A button's name begins with the text on it.
     (r'(<button class="btn search-button-field[^>]*) aria-label="Search"', r"\1"),
     (r'<summary aria-label="Toggle hidden content">', "<summary>"),
+    # The role is deprecated, and not allowed on a div.
+    (r' role="doc-biblioentry"', ""),
     # Everything on a page belongs to a landmark.
     (r'(<div id="pst-primary-sidebar")', r'\1 role="navigation" aria-label="Book"'),
 ]
