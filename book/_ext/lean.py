@@ -35,8 +35,9 @@ CHANGE = [
     # A button's name begins with the text on it.
     (r'(<button class="btn search-button-field[^>]*) aria-label="Search"', r"\1"),
     (r'<summary aria-label="Toggle hidden content">', "<summary>"),
-    # The role is deprecated, and not allowed on a div.
+    # Roles that a bibliography of div elements cannot fill.
     (r' role="doc-biblioentry"', ""),
+    (r'<div role="list" class="citation-list">', '<div class="citation-list">'),
     # Everything on a page belongs to a landmark.
     (r'(<div id="pst-primary-sidebar")', r'\1 role="navigation" aria-label="Book"'),
 ]
