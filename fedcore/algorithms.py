@@ -55,6 +55,11 @@ class Algorithm:
         if self.downlink is not None and self.downlink.keeps:
             raise TypeError(f"downlink must be a channel without memory, got {self.downlink!r}")
 
+    @property
+    def always(self) -> bool:
+        """Whether a channel acts in rounds without replies, as noise for privacy must."""
+        return any(getattr(channel, "always", False) for channel in self.channel)
+
     def table(self, d: int, bits: int = 64) -> dict[str, dict[str, int]]:
         """Return the bits of every vector that is broadcast, sent and kept, before any channel.
 

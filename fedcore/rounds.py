@@ -71,13 +71,12 @@ def one_round(
     """
     began, t = time.perf_counter(), now.t
     S, a = algorithm.sampler(stream(task.seed, Purpose.SAMPLE, t), shards, t)
-    down, state, down_bits = _broadcast(algorithm, task, now)
-    replies = crew.run(t, S, down, _recall(now.memory, S, task, down))
+    down, state, down_bits = broadcast(algorithm, task, now)
+    replies = crew.run(t, S, down, recall(now.memory, S, task, down))
     failed = failures(t, S, replies, on_failure)
-    always = any(getattr(c, "always", False) for c in algorithm.channel)  # noise without replies
-    S, a, replies = answered(S, a, replies, always)
-    if len(S) or always:
-        mean = _aggregate(algorithm, task, replies, a, t)
+    S, a, replies = answered(S, a, replies, algorithm.always)
+    if len(S) or algorithm.always:
+        mean = aggregate(algorithm, task, replies, a, t)
         with np.errstate(over="ignore", invalid="ignore"):
             share = float(shards.p_k[S].sum() / a.sum()) if len(S) else 0.0
             state = state | algorithm.server.step(state, mean, t, share)
@@ -90,11 +89,11 @@ def one_round(
         now.bits_down + asked * down_bits,
         now.seconds + time.perf_counter() - began,
         failed,
-        now.memory | _kept(S, replies),
+        now.memory | kept(S, replies),
     )  # fmt: skip
 
 
-def _aggregate(algorithm: Algorithm, task: Task, replies: Replies, a: Array, t: int) -> Vectors:
+def aggregate(algorithm: Algorithm, task: Task, replies: Replies, a: Array, t: int) -> Vectors:
     """Return the mean of the replies (0 if there is none) after the server half of the channel."""
     up = {n: U[:, : task.shared] for n, U in replies.up.items()}  # (m, shared)
     mean = {n: algorithm.aggregator(U, a) if len(a) else U.sum(0) for n, U in up.items()}
@@ -105,7 +104,7 @@ def _aggregate(algorithm: Algorithm, task: Task, replies: Replies, a: Array, t: 
     return {name: task.whole(v) for name, v in mean.items()}
 
 
-def _broadcast(algorithm: Algorithm, task: Task, now: Round) -> tuple[Vectors, State, int]:
+def broadcast(algorithm: Algorithm, task: Task, now: Round) -> tuple[Vectors, State, int]:
     """Return what goes down, the state, and the bits to one client.
 
     A downlink channel sends the change since the last broadcast, and everybody adds it to the
@@ -255,14 +254,14 @@ def run(
     return history
 
 
-def _recall(memory: Memory, S: Array, task: Task, down: Vectors) -> Vectors:
+def recall(memory: Memory, S: Array, task: Task, down: Vectors) -> Vectors:
     """Stack what the cohort's clients keep, (m, d) each."""
     fresh = task.fresh(down)
     rows = [memory.get(k, fresh) for k in S.tolist()]
     return {n: np.reshape([row[n] for row in rows], (len(S), task.d)) for n in task.keeps}
 
 
-def _kept(S: Array, replies: Replies) -> Memory:
+def kept(S: Array, replies: Replies) -> Memory:
     """Return what each client of the cohort keeps from now on."""
     clients = S.tolist() if replies.keep else []
     return {k: {n: v[i].copy() for n, v in replies.keep.items()} for i, k in enumerate(clients)}

@@ -102,7 +102,11 @@ class Sampler(Protocol):
 
 
 class Channel(Protocol):
-    """What happens to a vector between a client and the server."""
+    """What happens to a vector between a client and the server.
+
+    It may also have ``always``: True where its server half acts in rounds without replies and the
+    weights stay as they are when a client fails, as noise for privacy needs.
+    """
 
     @property
     def keeps(self) -> tuple[str, ...]:

@@ -13,9 +13,9 @@ from fedcore.checks import count, one_of, real
 from fedcore.failures import failures
 from fedcore.optimizers import SGD
 from fedcore.rng import Purpose, stream
-from fedcore.rounds import Memory, Round, _aggregate, _broadcast, _kept, _recall
+from fedcore.rounds import Memory, Round, aggregate, broadcast, kept, recall
 from fedcore.servers import Descend
-from fedcore.simulation.synchronous import Moment, Site, adds_noise
+from fedcore.simulation.synchronous import Moment, Site
 from fedcore.types import Array, Replies, State, Vectors
 
 Discount = Callable[[Array], Array]  # staleness (m,) -> factor (m,), 1 at 0
@@ -173,7 +173,7 @@ class Asynchronous:
         if self.concurrency is not None:
             count("concurrency", self.concurrency)
         one_of("mix", self.mix, (True, False))
-        if adds_noise(self.algorithm):
+        if self.algorithm.always:
             raise ValueError("algorithm must add no noise: it is not made for a buffer's weights")
         if self.algorithm.server.broadcasts != ("w",) or self.algorithm.downlink is not None:
             raise ValueError(
@@ -207,10 +207,10 @@ class Asynchronous:
         self, site: Site, now: Moment, S: Array, state: State, memory: Memory, queue: list[Answer]
     ) -> Moment:
         """Let the clients of S download w, and put their answers on the way."""
-        down, _, bits = _broadcast(self.algorithm, site.task, Round(now.t, state))
-        replies = site.crew.run(now.t, S, down, _recall(memory, S, site.task, down))
+        down, _, bits = broadcast(self.algorithm, site.task, Round(now.t, state))
+        replies = site.crew.run(now.t, S, down, recall(memory, S, site.task, down))
         failures(now.t, S, replies, "raise")
-        memory.update(_kept(S, replies))
+        memory.update(kept(S, replies))
         times, joules = site.times(now.t, S, bits, replies.bits)  # (m,)
         for i, k in enumerate(S.tolist()):
             up = {name: U[i].copy() for name, U in replies.up.items()}
@@ -230,7 +230,7 @@ class Asynchronous:
         n_k = site.shards.n_k[S]
         a = n_k / n_k.sum() * self.discount(tau)  # (B,)
         with np.errstate(over="ignore", invalid="ignore"):
-            mean = _aggregate(self.algorithm, site.task, Replies(up, {}, S), a, now.t)
+            mean = aggregate(self.algorithm, site.task, Replies(up, {}, S), a, now.t)
             share = float(site.shards.p_k[S].sum())
             state = state | self.algorithm.server.step(state, mean, now.t, share)
         return replace(now, t=now.t + 1, w=state["w"], cohort=S, staleness=tau), state

@@ -17,7 +17,7 @@ from fedcore.engines.blas import one_blas_thread
 from fedcore.engines.serial import Serial
 from fedcore.failures import blame, divergence, failures, sound
 from fedcore.rng import choose_seed
-from fedcore.rounds import Round, _broadcast, one_round
+from fedcore.rounds import Round, broadcast, one_round
 from fedcore.shards import Shards
 from fedcore.simulation.clock import Devices, examples_seen
 from fedcore.simulation.population import Population
@@ -42,11 +42,6 @@ class Moment:
     bits_up: int = 0
     bits_down: int = 0
     joules: float = 0.0  # of computing, all that was begun
-
-
-def adds_noise(algorithm: Algorithm) -> bool:
-    """Tell whether the method adds noise for privacy."""
-    return any(getattr(channel, "always", False) for channel in algorithm.channel)
 
 
 @dataclass(frozen=True)
@@ -212,7 +207,7 @@ class Synchronous:
     def __post_init__(self) -> None:
         if self.first is not None:
             count("first", self.first)
-            if adds_noise(self.algorithm):
+            if self.algorithm.always:
                 raise ValueError(
                     "first must be None where noise is added: one client more pushes another out, "
                     "and the sum moves twice as far as the noise allows for"
@@ -226,7 +221,7 @@ class Synchronous:
         now, seconds, joules = Round(0, self.algorithm.server.init(w)), 0.0, 0.0
         yield Moment(seconds, 0, now.w)
         while True:
-            watch.bits_down = _broadcast(self.algorithm, site.task, now)[2]
+            watch.bits_down = broadcast(self.algorithm, site.task, now)[2]
             now = one_round(self.algorithm, watch, site.task, site.shards, now, "drop")
             seconds, joules = seconds + watch.seconds, joules + watch.joules
             yield Moment(
