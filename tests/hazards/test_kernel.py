@@ -5,8 +5,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-
-manager = pytest.importorskip("jupyter_client.manager")
+from jupyter_client import manager
 
 SETUP = """
 import multiprocessing, os, sys
@@ -72,7 +71,6 @@ class Notebook:
 
 @pytest.fixture(scope="module")
 def notebook():
-    pytest.importorskip("ipykernel")
     notebook = Notebook()
     notebook.cell(SETUP)
     yield notebook

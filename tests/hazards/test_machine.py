@@ -59,7 +59,8 @@ SMALL = """
 
     def attempt(n):
         X = np.ones((n, 10))
-        return run(gd(0.1), Linear(10), Shards.one(X, np.ones(n)), rounds=2, engine=Processes(2, "fork"))
+        shards, engine = Shards.one(X, np.ones(n)), Processes(2, "fork")
+        return run(gd(0.1), Linear(10), shards, rounds=2, engine=engine)
 
     attempt(10)
     try:
@@ -67,7 +68,7 @@ SMALL = """
     except WorkerError as error:
         print(type(error.__cause__).__name__, error)
     print(attempt(10))
-"""  # noqa: E501
+"""
 
 
 def test_shared_memory_that_is_too_small_is_an_error_and_not_a_bus_error(tmp_path):

@@ -53,8 +53,11 @@ def log_moment(q, sigma, alpha):
     """Return log A by mpmath's quadrature, with 25 digits."""
     with mp.workdps(25):
         q, s, a = (mp.mpf(str(v)) for v in (q, sigma, alpha))
-        u = lambda z: q * mp.expm1((2 * z - 1) / (2 * s * s))  # noqa: E731
-        f = lambda z: mp.npdf(z, 0, s) * ((1 + u(z)) ** a - 1 - a * u(z))  # noqa: E731
+
+        def f(z):
+            u = q * mp.expm1((2 * z - 1) / (2 * s * s))
+            return mp.npdf(z, 0, s) * ((1 + u) ** a - 1 - a * u)
+
         turn = 0.5 + s * s * mp.log(1 / q - 1)
         return mp.log1p(mp.quad(f, sorted({-30 * s, -3 * s, 0, 3 * s, turn, a, a + 30 * s})))
 
