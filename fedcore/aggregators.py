@@ -9,6 +9,8 @@ import numpy as np
 from fedcore.checks import count
 from fedcore.types import Array
 
+BLOCK = 1 << 17  # coordinates that are added up at a time: what is needed again is still in cache
+
 
 def mean(U: Array, a: Array) -> Array:
     r"""Return the weighted mean of the replies, added up in the order of the cohort.
@@ -31,10 +33,12 @@ def mean(U: Array, a: Array) -> Array:
     array([0.5, 1. ])
     """
     a = a.astype(U.dtype, copy=False)
-    total = a[0] * U[0]  # (d,)
-    for a_k, g_k in zip(a[1:], U[1:], strict=True):
-        total += a_k * g_k
-    return total
+    total, spare = np.empty_like(U[0]), np.empty_like(U[0, :BLOCK])
+    for b in (slice(i, i + BLOCK) for i in range(0, len(total), BLOCK)):
+        part = np.multiply(a[0], U[0, b], out=total[b])
+        for a_k, g_k in zip(a[1:], U[1:, b], strict=True):
+            part += np.multiply(a_k, g_k, out=spare[: len(part)])
+    return total  # (d,)
 
 
 def median(U: Array, a: Array) -> Array:

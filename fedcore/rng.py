@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import IntEnum
+from functools import lru_cache
 
 import numpy as np
 
@@ -50,9 +51,20 @@ def stream(seed: int, purpose: Purpose, t: int = 0, k: int = 0) -> np.random.Gen
     >>> a == b, a == c
     (True, False)
     """
-    key = (int(purpose), t, k)
-    sequence = np.random.SeedSequence(count("seed", seed, least=0), spawn_key=key)
+    words = (*_words(count("seed", seed, least=0)), int(purpose), t, k)
+    sequence = np.random.SeedSequence(np.array(words, np.uint32))
     return np.random.Generator(np.random.PCG64(sequence))
+
+
+@lru_cache
+def _words(seed: int) -> tuple[int, ...]:
+    """Return the seed in words of 32 bits, four at least.
+
+    Behind them, purpose, t and k are what ``SeedSequence(seed, spawn_key=(purpose, t, k))`` mixes
+    in; it would take three times as long to make the same words of them.
+    """
+    words = max(4, -(-seed.bit_length() // 32))
+    return tuple(seed >> 32 * i & 0xFFFFFFFF for i in range(words))
 
 
 def choose_seed(seed: int | None) -> int:

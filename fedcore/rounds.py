@@ -15,6 +15,7 @@ from fedcore.arguments import start_vector
 from fedcore.checks import count, one_of
 from fedcore.data import Shards
 from fedcore.engines.blas import one_blas_thread
+from fedcore.engines.malloc import keep_freed_memory
 from fedcore.engines.serial import Serial
 from fedcore.failures import answered, blame, divergence, failures
 from fedcore.history import History
@@ -180,6 +181,7 @@ def _rounds(
     yield now
     if now.t == rounds:
         return
+    keep_freed_memory()
     with one_blas_thread():
         crew = engine.start(task, algorithm.server.broadcasts, shards)
         try:

@@ -7,6 +7,7 @@ import numpy as np
 import work
 
 import fedcore as fc
+from fedcore.engines.malloc import keep_freed_memory
 
 ENGINES = {
     "serial": fc.Serial,
@@ -91,6 +92,7 @@ def echo(case, how="round"):
         yield from rounds(algorithm, model, shards, case, "processes", np.zeros(case.d))
         return
     task = fc.rounds.Task(model, algorithm.client, (), 0, case.d, np.dtype(float))
+    keep_freed_memory()  # as play does
     crew = fc.Processes(2).start(task, ("w",), shards)
     w, S, a = np.zeros(case.d), np.arange(2), np.ones(2)
     try:

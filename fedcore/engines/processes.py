@@ -19,6 +19,7 @@ import numpy as np
 
 from fedcore.checks import count, one_of, real
 from fedcore.data import Shards
+from fedcore.engines.bells import heard
 from fedcore.engines.interrupts import interrupts_wait
 from fedcore.engines.shared import Desk
 from fedcore.engines.worker import Post, deal, replies, serve
@@ -44,7 +45,7 @@ class Worker:
 
     def rings(self, give_up: float) -> bool:
         """Wait for its bell; False where it died or is late."""
-        while not self.done.acquire(timeout=max(0.0, min(PATIENCE, give_up - time.monotonic()))):
+        while not heard(self.done, max(0.0, min(PATIENCE, give_up - time.monotonic()))):
             if not self.process.is_alive():
                 return bool(self.done.acquire(False))  # it may have rung and died
             if time.monotonic() >= give_up:

@@ -1,5 +1,6 @@
 """The fast paths compute what the plain ones do."""
 
+import threading
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,12 +15,15 @@ from fedcore import (
     Serial,
     Shards,
     Softmax,
+    aggregators,
     fedavg,
+    mean,
     run,
     scaffold,
     stream,
 )
 from fedcore import objective as obj
+from fedcore.engines.bells import heard
 from fedcore.engines.vectorized import CohortData, Streams, Vectorized
 from fedcore.task import Task
 
@@ -114,3 +118,26 @@ def test_vectorized_workers_say_who_failed():
     for history in histories:
         assert list(history.failed[1]) == [0]
         np.testing.assert_allclose(history.w, histories[0].w, rtol=1e-12)
+
+
+@pytest.mark.parametrize("seed", [0, 7, 2**32 - 1, 2**32, 2**100 + 3, 2**128, 2**200 + 1])
+def test_a_stream_is_that_of_numpys_seed_sequence(seed):
+    """What is written by hand for speed is SeedSequence's own recipe, also for a long seed."""
+    there = np.random.SeedSequence(seed, spawn_key=(int(Purpose.CHANNEL), 12, 3_000_000))
+    here = stream(seed, Purpose.CHANNEL, 12, 3_000_000)
+    assert here.bit_generator.state == np.random.PCG64(there).state
+
+
+@pytest.mark.parametrize("d", [1, 4, 5, 13])
+def test_the_mean_adds_in_the_order_of_the_cohort(d, monkeypatch):
+    monkeypatch.setattr(aggregators, "BLOCK", 4)
+    U, a = RNG.standard_normal((3, d)), RNG.random(3)
+    np.testing.assert_array_equal(mean(U, a), (a[0] * U[0] + a[1] * U[1]) + a[2] * U[2])
+
+
+def test_a_bell_is_heard_at_once_later_or_not_at_all():
+    bell = threading.Semaphore(1)
+    assert heard(bell)
+    assert not heard(bell, 0.01)
+    threading.Timer(0.05, bell.release).start()
+    assert heard(bell, 60)
