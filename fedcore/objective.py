@@ -181,7 +181,7 @@ def backpropagate(w: Array, sizes: tuple[int, ...], H: list[Array], R: Array) ->
         np.matmul(H[j].mT, R, out=slots[j][0])  # (..., a, b)
         R.sum(-2, keepdims=True, out=slots[j][1])  # (..., 1, b)
         if j:
-            R = R @ W[j].mT * (H[j] > 0)  # (..., n, a)
+            R = (W[j] @ R.mT).mT * (H[j] > 0)  # (..., n, a); half the time of R @ W[j].mT
     return g
 
 

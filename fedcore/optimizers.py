@@ -83,7 +83,7 @@ class SGD:
 
     def step(self, w: Array, g: Array, state: State, t: int) -> tuple[Array, State]:
         """Return w after one step, (..., d), and the state."""
-        return w - rate(self.eta, t) * g, state
+        return -rate(self.eta, t) * g + w, state  # w - eta g: the sum reuses the product's memory
 
 
 @dataclass(frozen=True)
