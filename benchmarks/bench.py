@@ -32,10 +32,11 @@ MPI = ("torch_ gloo", "mpi")  # contestants that mpiexec starts
 FED = ["plain", "torch_", "jax_", "fed serial", "fed vectorized", "fed processes", "fed both"]
 PEERS = ["flower_", "pfl_", "fedlab_", "fedjax_"]
 CONTESTANTS = {
-    "W1": ["plain", "plain shared", "fed serial", "fed processes", "fed spawn", "torch_ 1",
-           "torch_ 2", "torch_ gloo", "jax_", "pool ships", "pool holds", "mpi", "ray_", "dask_"],
+    "W1": ["plain", "plain shared", "fed serial", "fed processes", "fed spawn", "fed threads",
+           "torch_ 1", "torch_ 2", "torch_ gloo", "jax_", "pool ships", "pool holds", "mpi",
+           "ray_", "dask_"],
     "W2": ["plain", "fed", "torch_", "jax_", "sklearn_"],
-    "W3": FED,
+    "W3": [*FED, "fed threads", "jax_ sharded"],
     "W4": FED,
     "W5": ["plain", "fed", "fed engine", "pool", "loky_", "torch_ gloo", "mpi", "ray_", "dask_"],
 }  # fmt: skip

@@ -1,15 +1,51 @@
 """The package of this repository, through its public interface."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import work
 
 import fedcore as fc
 from fedcore.engines.malloc import keep_freed_memory
+from fedcore.engines.serial import empty_replies, fill_row, read_only
+
+
+@dataclass(frozen=True)
+class ThreadCrew:
+    """Two threads, each with every second client: what an engine of threads would be worth."""
+
+    task: Any
+    shards: fc.Shards
+    pool: ThreadPoolExecutor
+
+    def run(self, t, S, down, keep):
+        """Do one round."""
+        out, down, keep = empty_replies(self.task, len(S)), read_only(down), read_only(keep)
+
+        def half(first):
+            for i in range(first, len(S), 2):
+                fill_row(self.task, self.shards, t, i, int(S[i]), down, keep, out)
+
+        list(self.pool.map(half, (0, 1)))
+        return out
+
+    def close(self):
+        """End the threads."""
+        self.pool.shutdown()
+
+
+class Threads:
+    """The engine."""
+
+    def start(self, task, broadcasts, shards):
+        """Return the crew."""
+        return ThreadCrew(task, shards, ThreadPoolExecutor(2))
+
 
 ENGINES = {
+    "threads": Threads,
     "serial": fc.Serial,
     "vectorized": lambda: fc.Vectorized(),
     "processes": lambda: fc.Processes(2),
