@@ -101,16 +101,17 @@ def end(child):
     child.wait()
 
 
-def bandwidth():
-    """Return GB/s of the triad and of a sum: one process, then two together."""
-    command = [ENVS / "main" / "bin" / "python", HERE / "bandwidth.py"]
+def limits():
+    """Return GB/s of a triad and of a sum, GFLOP/s of a product: one process, two together."""
+    command = [ENVS / "main" / "bin" / "python", HERE / "limits.py"]
+    env = os.environ | SETTINGS
 
     def together(n):
-        runs = [subprocess.Popen(command, stdout=subprocess.PIPE) for _ in range(n)]
+        runs = [subprocess.Popen(command, env=env, stdout=subprocess.PIPE) for _ in range(n)]
         return np.sum([[float(x) for x in r.communicate()[0].split()] for r in runs], axis=0)
 
-    one, two = together(1).round(2), together(2).round(2)
-    return {"triad": [one[0], two[0]], "sum": [one[1], two[1]]}
+    rates = np.transpose([together(1), together(2)]).round(2).tolist()
+    return dict(zip(("triad", "sum", "product"), rates))
 
 
 def machine():
@@ -160,7 +161,7 @@ def main():
     result = {"machine": machine(), "versions": versions(), "missing": missing}
     result |= {
         "load": [os.getloadavg()[0]],
-        "bandwidth": bandwidth(),
+        "limits": limits(),
         "cases": old.get("cases", {}),
     }
     folder = Path(tempfile.mkdtemp(prefix="bench"))

@@ -1,4 +1,4 @@
-"""Print GB/s of this process: the triad a = b + s c, block by block, and a plain sum."""
+"""Print what bounds this process: GB/s of a triad and of a sum, GFLOP/s of a float32 product."""
 
 import time
 
@@ -13,18 +13,23 @@ def triad(a, b, c):
         a[i : i + ROWS] += b[i : i + ROWS]
 
 
-def best(work, nbytes):
+def best(work, amount):
     times = []
     for _ in range(10):
         began = time.perf_counter()
         work()
         times.append(time.perf_counter() - began)
-    return nbytes / min(times) / 1e9
+    return amount / min(times) / 1e9
 
 
 def main():
     a, b, c = (np.ones(20_000_000) for _ in range(3))
-    print(best(lambda: triad(a, b, c), 3 * a.nbytes), best(b.sum, b.nbytes))
+    A = np.ones((1500, 1500), np.float32)
+    print(
+        best(lambda: triad(a, b, c), 3 * a.nbytes),
+        best(b.sum, b.nbytes),
+        best(lambda: A @ A, 2 * len(A) ** 3),
+    )
 
 
 if __name__ == "__main__":
