@@ -7,7 +7,7 @@ import time
 from functools import partial
 from typing import Any
 
-AWAKE = 1e-4  # seconds of looking; to wake a sleeper takes a good part of that
+AWAKE = 2e-4  # seconds of looking; to wake a sleeper takes a good part of that
 pause: Any = getattr(os, "sched_yield", partial(time.sleep, 0))  # whoever computes goes first
 
 

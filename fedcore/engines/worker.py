@@ -58,6 +58,7 @@ def serve(post: Post, blob: bytes, shared: Desk) -> None:
         return
     post.say(desk, None)
     keep_freed_memory()
+    _take_own_core(post)
     with one_blas_thread():
         while heard(post.go):
             t, m, leave = desk.order.tolist()
@@ -71,6 +72,18 @@ def serve(post: Post, blob: bytes, shared: Desk) -> None:
                 for i in hand.tolist():
                     fill_row(task, shards, t, i, int(S[i]), down, keep, out, BaseException)
             post.say(desk, out.failed)
+
+
+def _take_own_core(post: Post) -> None:
+    """Stay on one core where there is one for each worker.
+
+    The system likes to wake both of two workers where they last ran; if that is one core, they take
+    turns there for many rounds, and the other core is idle.
+    """
+    if hasattr(os, "sched_setaffinity"):
+        cores = sorted(os.sched_getaffinity(0))
+        if len(cores) == post.workers:
+            os.sched_setaffinity(0, {cores[post.rank]})
 
 
 def replies(desk: SimpleNamespace, m: int) -> Replies:

@@ -176,6 +176,16 @@ def test_more_workers_than_clients():
     assert many == run(gd(0.1), MODEL, SHARDS, rounds=3).w
 
 
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system does not say")
+@pytest.mark.parametrize("extra", [0, 1])
+def test_as_many_workers_as_cores_take_one_each(extra):
+    cores = os.sched_getaffinity(0)
+    for _ in play(gd(0.1), MODEL, SHARDS, rounds=1, engine=Processes(len(cores) + extra)):
+        taken = [set(psutil.Process(p.pid).cpu_affinity()) for p in mp.active_children()]
+    everywhere = [cores] * len(taken)
+    assert sorted(taken, key=min) == (everywhere if extra else [{c} for c in sorted(cores)])
+
+
 def test_a_cohort_larger_than_the_shared_block_comes_in_chunks(monkeypatch):
     from fedcore.engines import shared
 
