@@ -104,15 +104,16 @@ class VectorizedCrew:
         return out
 
     def fill(
-        self, t: int, S: Array, rows: Array, down: Vectors, keep: Vectors, out: Replies
-    ) -> None:
+        self, t: int, S: Array, rows: Array, down: Vectors, keep: Vectors, out: Replies,
+        caught: Any = (Exception, SystemExit),
+    ) -> None:  # fmt: skip
         """Compute the answers of some rows of the cohort, or note there who failed and why."""
         for block in self._blocks(S, rows):
             try:
                 self._answer(t, S, block, down, keep, out)
-            except Exception:  # whose fault it is shows one by one
+            except caught:  # whose fault it is shows one by one
                 for i in block.tolist():
-                    fill_row(self.task, self.shards, t, i, int(S[i]), down, keep, out)
+                    fill_row(self.task, self.shards, t, i, int(S[i]), down, keep, out, caught)
 
     def _blocks(self, S: Array, rows: Array) -> Iterator[Array]:
         """Yield rows of clients of about the same size, so many that a block stays in cache."""
@@ -137,9 +138,10 @@ class VectorizedCrew:
         shape = (len(ids), task.d)
         for side, names, rows in ((up, task.sends, out.up), (own, task.client.keeps, out.keep)):
             for name in names:
-                if np.shape(side[name]) != shape:
-                    raise TypeError(f"{name} must have shape {shape} for a block of clients")
-                rows[name][block] = side[name]
+                answer = np.asarray(side[name])
+                if answer.shape != shape or answer.dtype.kind not in "fiu":
+                    raise TypeError(f"{name} must be real of shape {shape} for a block of clients")
+                rows[name][block] = answer
         out.bits[block] = len(task.sends) * task.shared * task.dtype.itemsize * 8
         for i, k in zip(block.tolist(), ids) if task.channel else ():
             self._transmit(t, i, k, keep, out)

@@ -67,7 +67,7 @@ def serve(post: Post, blob: bytes, shared: Desk) -> None:
             out, S = replies(desk, m), desk.S[:m]
             hand = deal(shards.n_k[S], post.workers)[post.rank]
             if post.vectorized:
-                VectorizedCrew(task, shards).fill(t, S, hand, down, keep, out)
+                VectorizedCrew(task, shards).fill(t, S, hand, down, keep, out, BaseException)
             else:
                 for i in hand.tolist():
                     fill_row(task, shards, t, i, int(S[i]), down, keep, out, BaseException)
