@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing as mp
 import os
 import signal
+import sys
 import threading
 from dataclasses import dataclass
 from multiprocessing import connection
@@ -47,7 +48,7 @@ class Post:
 def serve(post: Post, blob: bytes, shared: Desk) -> None:
     """Answer rounds until told to leave; the body of a worker process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
-    threading.Thread(target=_follow_parent, daemon=True).start()
+    _follow_parent()
     desk = shared.arrays()
     try:
         task: Task = cloudpickle.loads(blob)
@@ -103,8 +104,24 @@ def deal(n_k: Array, workers: int) -> list[Array]:
 
 
 def _follow_parent() -> None:
-    """Leave when the parent is gone, also in the middle of a computation."""
+    """Leave when the parent is gone, also in the middle of a computation.
+
+    A thread cannot leave while compiled code holds the interpreter, so on Linux the kernel is asked
+    to end the process when the parent's end of the pipe closes.
+    """
     parent = mp.parent_process()
-    if parent is not None:
-        connection.wait([parent.sentinel])
-        os._exit(1)
+    if parent is None:
+        return
+    if sys.platform == "linux":
+        import fcntl
+
+        fcntl.fcntl(parent.sentinel, fcntl.F_SETOWN, os.getpid())
+        fcntl.fcntl(parent.sentinel, fcntl.F_SETSIG, signal.SIGKILL)
+        flags = fcntl.fcntl(parent.sentinel, fcntl.F_GETFL)
+        fcntl.fcntl(parent.sentinel, fcntl.F_SETFL, flags | os.O_ASYNC)
+    threading.Thread(target=_leave_with, args=(parent.sentinel,), daemon=True).start()
+
+
+def _leave_with(sentinel: int) -> None:
+    connection.wait([sentinel])
+    os._exit(1)

@@ -64,7 +64,7 @@ def script(tmp_path):
 
 
 def gone(pids, seconds=20):
-    """Wait until no process of these lives."""
+    """Wait until no process of these lives; end those that would stay."""
 
     def living(pid):
         try:
@@ -75,7 +75,10 @@ def gone(pids, seconds=20):
     give_up = time.monotonic() + seconds
     while any(map(living, pids)) and time.monotonic() < give_up:
         time.sleep(0.05)
-    return not any(map(living, pids))
+    left = [pid for pid in pids if living(pid)]
+    for pid in left:
+        os.kill(pid, signal.SIGKILL)
+    return not left
 
 
 @pytest.fixture

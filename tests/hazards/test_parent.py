@@ -253,13 +253,15 @@ PARENT = """
     @dataclass(frozen=True)
     class Busy(Gradient):
         def update(self, model, down, data, rng, keep, t):
-            while t == 1:
+            while t == 1 and sys.argv[2] == "busy":
                 pass
+            if t == 1 and sys.argv[2] == "deaf":
+                sum(iter(int, 1))  # compiled code that never lets another thread in
             return super().update(model, down, data, rng, keep, t)
 
-    def begin(method, busy):
+    def begin(method):
         multiprocessing.current_process()._config["semprefix"] = f"/mp-{os.getpid()}"
-        algorithm = replace(gd(0.1), client=Busy()) if busy else gd(0.1)
+        algorithm = replace(gd(0.1), client=Busy())
         states = play(algorithm, Linear(1), make_quadratics([1.0, 2.0], [0.0, 1.0]), rounds=10**9,
                       engine=Processes(2, method))
         next(states), next(states)
@@ -267,8 +269,8 @@ PARENT = """
         return states
 
     if __name__ == "__main__":
-        states = begin(sys.argv[1], sys.argv[2] == "busy")
-        if sys.argv[2] == "busy":
+        states = begin(sys.argv[1])
+        if sys.argv[2] != "idle":
             next(states)
         {ending}
         time.sleep(100)
@@ -282,7 +284,11 @@ PARENT = """
         ("kill SIGHUP", "forkserver", "busy"),
         ("kill SIGKILL", "spawn", "busy"),
         ("kill SIGKILL", "fork", "busy"),
+        ("kill SIGKILL", "forkserver", "deaf"),
+        ("kill SIGTERM", "spawn", "deaf"),
+        ("kill SIGKILL", "fork", "deaf"),
         ("kill SIGTERM", "spawn", "idle"),
+        ("kill SIGHUP", "fork", "idle"),
         ("kill SIGKILL", "forkserver", "idle"),
         ("os._exit(0)", "spawn", "idle"),
         ("os._exit(0)", "fork", "idle"),
