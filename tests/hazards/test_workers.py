@@ -276,12 +276,31 @@ def test_the_rows_are_read_only_in_a_worker():
             run(replace(gd(0.5), client=Vandal()), MODEL, SHARDS, rounds=1, engine=engine)
 
 
+@dataclass(frozen=True)
+class Split(Gradient):
+    """A client that forks in round 2; its copy comes back first. In round 3 it takes its time."""
+
+    def update(self, model, down, data, rng, keep, t):
+        answer = super().update(model, down, data, rng, keep, t)
+        if data.y[0] == 30.0 and ((t == 1 and os.fork()) or t == 2):
+            time.sleep(0.3 * t)
+        return answer
+
+
+def test_a_client_that_forks_and_comes_back_twice_rings_once():
+    """A second bell for round 2 would end round 3 before its answers are there."""
+    split = replace(gd(0.5), sampler=Everyone(), client=Split())
+    plain = run(method(lambda g, w: g), MODEL, SHARDS, rounds=4, w0=W0)
+    many = run(split, MODEL, SHARDS, rounds=4, w0=W0, engine=Processes(2))
+    assert many.w.tobytes() == plain.w.tobytes()
+
+
 def noisy(g, w):
     """Everything a guest should not do, short of dying."""
     print("hello from a client")
     os.chdir("/")
     np.random.seed(1)  # noqa: NPY002
-    threading.Thread(target=time.sleep, args=(60,), daemon=True).start()
+    threading.Thread(target=time.sleep, args=(60,)).start()  # not even a daemon
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     os.environ["SOMETHING"] = "else"
     np.seterr(all="ignore")
