@@ -1,4 +1,4 @@
-"""What a run refuses before any work."""
+"""What a run refuses, most of it before any work."""
 
 from __future__ import annotations
 
@@ -39,3 +39,22 @@ def start_vector(
     if g.shape != w.shape:
         raise ValueError(f"model.grad must return shape {w.shape}, got {g.shape} from {model!r}")
     return w
+
+
+def cohort(algorithm: Algorithm, seed: int, shards: Shards, t: int) -> tuple[Array, Array]:
+    """Ask the sampler for round t's clients S (m,) and their weights a (m,), and check them.
+
+    >>> from fedcore import gd, make_quadratics
+    >>> cohort(gd(0.1), 0, make_quadratics([1.0, 1.0], [0.0, 4.0]), t=0)
+    (array([0, 1]), array([0.5, 0.5]))
+    """
+    S, a = map(np.asarray, algorithm.sampler(stream(seed, Purpose.SAMPLE, t), shards, t))
+    if S.shape == a.shape == (0,):
+        return S.astype(int), a
+    right = S.ndim == 1 and S.shape == a.shape and S.dtype.kind in "iu" and a.dtype.kind in "fiu"
+    if not (right and 0 <= S.min() and S.max() < shards.K and 0 <= a.min() and a.max() < np.inf):
+        raise ValueError(
+            f"sampler must return clients from 0 to {shards.K - 1} and a finite weight >= 0 for "
+            f"each, got {S} and {a} for round {t + 1}"
+        )
+    return S, a

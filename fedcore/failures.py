@@ -34,7 +34,7 @@ def answered(S: Array, a: Array, replies: Replies, fixed: bool) -> tuple[Array, 
         return S, a, replies
     rows = np.setdiff1d(np.arange(len(S)), list(replies.failed))
     up, keep = ({n: v[rows] for n, v in side.items()} for side in (replies.up, replies.keep))
-    a = a[rows] if fixed or not len(rows) else a[rows] * (a.sum() / a[rows].sum())
+    a = a[rows] if fixed or not a[rows].any() else a[rows] * (a.sum() / a[rows].sum())
     return S[rows], a, Replies(up, keep, replies.bits[rows])
 
 

@@ -11,7 +11,7 @@ from os import PathLike
 import numpy as np
 
 from fedcore.algorithms import Algorithm
-from fedcore.arguments import start_vector
+from fedcore.arguments import cohort, start_vector
 from fedcore.checks import count, one_of
 from fedcore.data import Shards
 from fedcore.engines.blas import one_blas_thread
@@ -28,7 +28,6 @@ from fedcore.types import (
     Crew,
     Diverged,
     Engine,
-    FedcoreError,
     Interrupted,
     Model,
     Replies,
@@ -71,15 +70,15 @@ def one_round(
     Book: eq-round
     """
     began, t = time.perf_counter(), now.t
-    S, a = algorithm.sampler(stream(task.seed, Purpose.SAMPLE, t), shards, t)
+    S, a = cohort(algorithm, task.seed, shards, t)
     down, state, down_bits = broadcast(algorithm, task, now)
     replies = crew.run(t, S, down, recall(now.memory, S, task, down))
     failed = failures(t, S, replies, on_failure)
     S, a, replies = answered(S, a, replies, algorithm.always)
-    if len(S) or algorithm.always:
+    if a.any() or algorithm.always:
         mean = aggregate(algorithm, task, replies, a, t)
         with np.errstate(over="ignore", invalid="ignore"):
-            share = float(shards.p_k[S].sum() / a.sum()) if len(S) else 0.0
+            share = float(shards.p_k[S].sum() / a.sum()) if a.any() else 0.0
             state = state | algorithm.server.step(state, mean, t, share)
     if on_divergence == "raise" and not np.isfinite(state["w"]).all():
         raise Diverged(divergence(algorithm, t + 1, blame(S, replies)), t + 1)
@@ -171,6 +170,7 @@ def play(
     task = Task(model, algorithm.client, algorithm.channel, seed, model.d, w.dtype)
     engine = Serial() if engine is None else engine
     now = Round(0, algorithm.server.init(w)) if start is None else start
+    cohort(algorithm, seed, shards, now.t)  # refuse a bad one before a process starts
     return _rounds(algorithm, task, shards, now, rounds, engine, on_divergence, on_failure)
 
 
@@ -222,6 +222,7 @@ def run(
     Diverged, ClientError, WorkerError : see :func:`play`; ``history`` holds the rounds before
     CheckpointError : where the file cannot be written; the file before and ``history`` are kept
     ValueError, TypeError : see :func:`play`; and where the file is damaged or of another run
+    Exception : what a metric raised, with a ``history`` of the rounds before, too
 
     Examples
     --------
@@ -246,8 +247,8 @@ def run(
         with closing(states):
             for now in bar(states, rounds, progress, str(engine), start.t if start else 0):
                 book.note(now, metrics, now.t % every == 0 or now.t == rounds)
-    except FedcoreError as error:
-        error.history = history
+    except Exception as error:
+        vars(error)["history"] = history  # also of one that a metric raised
         raise
     except KeyboardInterrupt:
         if on_interrupt == "raise":

@@ -15,6 +15,7 @@ from fedcore import (
     Processes,
     Serial,
     Vectorized,
+    fedavg,
     gd,
     make_quadratics,
     run,
@@ -112,3 +113,63 @@ def test_what_a_client_keeps_stays_where_its_answer_was_not_used(engine):
     history = run(bad, MODEL, SHARDS, rounds=4, w0=W0, engine=engine, on_failure="drop")
     np.testing.assert_allclose(history.w, run(plain, MODEL, SHARDS, rounds=2, w0=W0).w, rtol=1e-14)
     assert history["clients"].tolist() == [0, 4, 0, 0, 4]
+
+
+def weighed(weights, fault):
+    """Everybody takes part with a given weight."""
+    cohort = np.arange(4), np.array(weights)
+    return replace(method(fault), sampler=lambda rng, shards, t=0: cohort)
+
+
+@every_engine
+@pytest.mark.parametrize("weights", [(0.0,) * 4, (0.0, 0.0, 0.0, 1.0)])
+def test_where_nobody_with_a_weight_answers_w_stays(weights, engine):
+    algorithm = weighed(weights, lambda g: np.where(g < -10, np.nan, g))  # client 3 in round 2
+    one, two = (
+        run(algorithm, MODEL, SHARDS, rounds=t, w0=W0, engine=engine, on_failure="drop").w
+        for t in (1, 2)
+    )
+    assert one == (W0 if sum(weights) == 0 else followed([3]))
+    assert two == one
+
+
+COHORTS = {
+    "nobody there": ([4], [1.0]),
+    "below zero": ([-1], [1.0]),
+    "a weight too few": ([0, 1], [1.0]),
+    "a fraction": ([0.5], [1.0]),
+    "a negative weight": ([0, 1], [1.0, -1.0]),
+    "no number": ([0], [np.nan]),
+    "no end": ([0], [np.inf]),
+    "a table": ([[0]], [[1.0]]),
+    "complex": ([0], [1j]),
+}
+
+
+@pytest.mark.parametrize("what", COHORTS)
+def test_a_sampler_that_names_nobody_is_refused_before_a_process_starts(what, monkeypatch):
+    monkeypatch.setattr(Processes, "start", None)
+    algorithm = replace(method(None), sampler=lambda rng, shards, t=0: COHORTS[what])
+    with pytest.raises(ValueError, match="sampler must return clients from 0 to 3"):
+        run(algorithm, MODEL, SHARDS, rounds=3, engine=Processes(2))
+    with pytest.raises(ValueError, match=r"m must be .* <= 4, got 5"):
+        run(fedavg(0.1, cohort=5), MODEL, SHARDS, rounds=1, engine=Processes(2))
+
+
+@every_engine
+def test_a_sampler_that_names_nobody_later_costs_no_round(engine):
+    def late(rng, shards, t=0):
+        return ([0, 9 if t == 2 else 1], [0.5, 0.5])
+
+    algorithm = replace(method(lambda g: g), sampler=late)
+    with pytest.raises(ValueError, match="for round 3") as caught:
+        run(algorithm, MODEL, SHARDS, rounds=5, engine=engine)
+    assert caught.value.history.t.tolist() == [0, 1, 2]
+
+
+@every_engine
+def test_an_empty_cohort_changes_nothing(engine):
+    algorithm = replace(method(lambda g: g), sampler=lambda rng, shards, t=0: ([], []))
+    history = run(algorithm, MODEL, SHARDS, rounds=2, w0=W0, engine=engine)
+    assert history.w == W0
+    assert history["clients"].tolist() == [0, 0, 0]

@@ -121,7 +121,7 @@ def test_ctrl_c_between_the_rounds_ends_the_workers_at_once():
     assert kept.value.history.t.tolist() == [0]
 
 
-def test_an_error_in_a_metric_ends_the_workers_at_once():
+def test_an_error_in_a_metric_ends_the_workers_at_once_and_loses_no_row():
     def measure(w):
         return 1 / (2 - len(mp.active_children()))
 
@@ -129,6 +129,7 @@ def test_an_error_in_a_metric_ends_the_workers_at_once():
         run(gd(0.1), MODEL, SHARDS, rounds=9, engine=Processes(2), metrics={"m": measure})
     assert mp.active_children() == []
     assert kept.tb is not None
+    assert kept.value.history.t.tolist() == [0]
 
 
 def test_a_signal_handler_of_the_program_stays_and_is_asked():
