@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import linecache
+import re
+
 import numpy as np
 
 from fedcore.algorithms import Algorithm
@@ -17,8 +20,18 @@ def failures(t: int, S: Array, replies: Replies, on_failure: str) -> dict[int, s
         raise WorkerError(replies.lost)
     elif replies.failed:
         i = min(replies.failed)
-        raise ClientError(f"client {S[i]} failed in round {t + 1}:\n{replies.failed[i]}")
+        raise ClientError(f"client {S[i]} failed in round {t + 1}:\n{quoted(replies.failed[i])}")
     return {int(S[i]): why.strip().splitlines()[-1] for i, why in sorted(replies.failed.items())}
+
+
+def quoted(text: str) -> str:
+    """Add to a worker's traceback the lines that it could not see: a cell's source is here."""
+
+    def line(frame: re.Match[str]) -> str:
+        source = linecache.getline(frame[1], int(frame[2])).strip()
+        return f"{frame[0]}    {source}\n" if source else frame[0]
+
+    return re.sub(r'^  File "(.+)", line (\d+), in .*\n(?!    )', line, text, flags=re.MULTILINE)
 
 
 def sound(replies: Replies) -> Array:
