@@ -20,6 +20,7 @@ import numpy as np
 from fedcore.checks import count, one_of, real
 from fedcore.data import Shards
 from fedcore.engines.bells import heard
+from fedcore.engines.cores import usable_cores
 from fedcore.engines.interrupts import interrupts_wait
 from fedcore.engines.shared import Desk
 from fedcore.engines.worker import Post, deal, replies, serve
@@ -28,6 +29,7 @@ from fedcore.types import Array, Replies, Vectors, WorkerError
 
 PATIENCE = 0.1  # seconds between two looks whether a silent worker is still alive
 START = 120.0  # seconds for a worker to import what it needs and to unpack the run
+MOST = 256  # workers that may be asked for where there are not as many cores
 GUARD = (
     '; in a script, the run must stand below `if __name__ == "__main__":`, because a worker '
     "imports the script from its file"
@@ -216,13 +218,6 @@ def _stop(workers: dict[int, Worker], order: Array, parent: int) -> None:
         workers.clear()  # a traceback that is kept must not keep their semaphores
 
 
-def usable_cores() -> int:
-    """Return the number of cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 @dataclass(frozen=True)
 class Processes:
     """Several worker processes; their number changes the time a run takes, never its bits.
@@ -259,7 +254,7 @@ class Processes:
     def __post_init__(self) -> None:
         methods = mp.get_all_start_methods()
         default = "forkserver" if "forkserver" in methods else "spawn"
-        count("workers", self.workers)
+        count("workers", self.workers, most=max(MOST, usable_cores()))
         object.__setattr__(self, "method", self.method or default)
         one_of("method", self.method, tuple(methods))
         one_of("vectorized", self.vectorized, (True, False))
@@ -276,4 +271,5 @@ class Processes:
 
     def __str__(self) -> str:
         how = "vectorized, " * self.vectorized
-        return f"{how}{self.workers} processes ({self.method}), 1 BLAS thread each"
+        many = "process" if self.workers == 1 else "processes"
+        return f"{how}{self.workers} {many} ({self.method}), 1 BLAS thread each"

@@ -49,6 +49,7 @@ def serve(post: Post, blob: bytes, shared: Desk) -> None:
     """Answer rounds until told to leave; the body of a worker process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     _follow_parent()
+    me = os.getpid()
     desk = shared.arrays()
     try:
         task: Task = cloudpickle.loads(blob)
@@ -60,7 +61,6 @@ def serve(post: Post, blob: bytes, shared: Desk) -> None:
     post.say(desk, None)
     keep_freed_memory()
     _take_own_core(post)
-    me = os.getpid()
     with one_blas_thread():
         while heard(post.go):
             t, m, leave = desk.order.tolist()

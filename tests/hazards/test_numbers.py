@@ -45,6 +45,13 @@ def test_a_seed_is_a_whole_number_from_0(seed):
         run(gd(0.1), MODEL, SHARDS, rounds=1, seed=seed)
 
 
+def test_a_million_workers_are_refused():
+    """Each would be a process; more than the machine has cores are fine, within reason."""
+    with pytest.raises(ValueError, match=r"^workers must be .* <= 256, got 1000000"):
+        Processes(HUGE)
+    assert Processes(256).workers == 256
+
+
 def test_large_counts_are_taken():
     assert next(play(gd(0.1), MODEL, SHARDS, rounds=HUGE)).t == 0
     assert fedavg(0.1, batch_size=HUGE).client.batches.size == HUGE

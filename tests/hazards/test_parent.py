@@ -28,6 +28,7 @@ from fedcore import (
     play,
     run,
 )
+from fedcore.engines import cores
 
 SHARDS = make_quadratics([1.0, 2.0, 3.0], [0.0, 1.0, 2.0])
 MODEL = Linear(1)
@@ -366,7 +367,39 @@ def test_the_cores_of_this_process_are_the_default(monkeypatch):
         assert Processes().workers == 1
     finally:
         os.sched_setaffinity(0, allowed)
-    assert Processes().workers == len(allowed)
+    assert Processes().workers == min(len(allowed), cores.usable_cores())
+
+
+GROUPS = {
+    "version 2": ("0::/a/b\n", {"a/b/cpu.max": "150000 100000\n"}, 2),
+    "version 2, a group around it": ("0::/a/b\n", {"a/cpu.max": "50000 100000\n"}, 1),
+    "version 2, no limit": ("0::/a\n", {"a/cpu.max": "max 100000\n"}, 64),
+    "version 2, another group": ("0::/a\n", {"b/cpu.max": "100000 100000\n"}, 64),
+    "version 1": (
+        "4:memory:/m\n1:cpu,cpuacct:/a\n",
+        {"cpu/a/cpu.cfs_quota_us": "300000\n", "cpu/a/cpu.cfs_period_us": "100000\n"}, 3,
+    ),
+    "version 1, no limit": (
+        "1:cpu:/\n", {"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}, 64,
+    ),
+    "damaged": ("0::/a\n", {"a/cpu.max": "\n"}, 64),
+    "nothing": ("", {}, 64),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", GROUPS)
+def test_a_container_with_less_than_the_machine_gets_as_many_workers(case, tmp_path, monkeypatch):
+    ours, files, expected = GROUPS[case]
+    (tmp_path / "ours").write_text(ours)
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    monkeypatch.setattr(cores, "CGROUPS", tmp_path)
+    monkeypatch.setattr(cores, "OURS", tmp_path / "ours")
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(64)))
+    assert Processes().workers == expected
+    monkeypatch.setattr(cores, "OURS", tmp_path / "not there")
+    assert Processes().workers == 64
 
 
 def test_every_worker_has_one_blas_thread():
