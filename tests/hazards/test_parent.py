@@ -98,6 +98,60 @@ def test_ctrl_c_once_and_three_times(times, busy, interruptible):
     assert run(gd(0.1), MODEL, SHARDS, rounds=3, engine=Processes(2)).t[-1] == 3
 
 
+ANY_MOMENT = """
+    import multiprocessing, os, random, signal, subprocess, sys
+    from pathlib import Path
+    from fedcore import *
+    from fedcore.checkpoint import load
+
+    shards, path = make_quadratics([1.0, 2.0], [0.0, 1.0]), Path(sys.argv[1])
+    armed, chance = [], random.Random(int(sys.argv[2]))
+
+    def pressed(*_):
+        if armed:  # so that it falls into the run and nothing else
+            raise KeyboardInterrupt
+
+    def go(rounds, **more):
+        return run(gd(0.1), Linear(1), shards, rounds=rounds, every=5, **more)
+
+    def interrupted(moment, times, method):
+        press = f"kill -INT {os.getpid()}; sleep 0.01; " * times
+        with subprocess.Popen(["sh", "-c", f"sleep {moment}; {press}"]):
+            try:
+                try:
+                    armed.append(1)
+                    for i in range(10**6):  # workers start, compute and stop again and again
+                        go(10 + 5 * i, engine=Processes(2, method), checkpoint=path, resume=True)
+                finally:
+                    armed.clear()
+            except KeyboardInterrupt:
+                armed.clear()
+
+    if __name__ == "__main__":
+        signal.signal(signal.SIGINT, pressed)
+        for i in range(20):
+            path.unlink(missing_ok=True)
+            interrupted(chance.uniform(0, 0.4), 1 + 2 * (i // 2 % 2), ("forkserver", "fork")[i % 2])
+            left = [c.name for c in multiprocessing.active_children()]
+            parts = [p.name for p in path.parent.iterdir() if p != path]
+            assert (left, parts) == ([], []), (i, left, parts)
+            if path.exists():
+                rounds = load(path)["now"]["t"] + 5
+                assert go(rounds, checkpoint=path, resume=True).w == go(rounds).w
+        print("done")
+"""
+
+
+def test_ctrl_c_at_any_moment(script, tmp_path):
+    """While workers start or stop, while a checkpoint is written: nothing is left or lost."""
+    folder = tmp_path / "checkpoints"
+    folder.mkdir()
+    done = subprocess.run(
+        [*script(ANY_MOMENT), folder / "run", "0"], capture_output=True, text=True, timeout=300
+    )
+    assert done.stdout == "done\n", done.stderr
+
+
 def test_ctrl_c_may_return_the_history():
     fingers = press(1)
     history = run(gd(0.1), MODEL, SHARDS, rounds=10**9, every=1000, on_interrupt="return")

@@ -2,8 +2,8 @@
 
 import multiprocessing as mp
 import os
+import resource
 import signal
-import subprocess
 import sys
 import threading
 import time
@@ -32,7 +32,8 @@ from fedcore import (
     run,
     scaffold,
 )
-from fedcore.engines import shared, worker
+from fedcore.engines import processes, shared
+from fedcore.task import Task
 
 MODEL = Linear(1)
 TARGETS = [0.0, 1.0, 2.0, 30.0]
@@ -155,13 +156,101 @@ def test_the_memory_of_a_client_survives_the_death_of_its_worker():
     np.testing.assert_allclose(now.w, 10 / 11, rtol=1e-9)
 
 
-def test_a_worker_that_dies_while_starting_is_an_error():
+@pytest.mark.parametrize("who", [[0], [0, 1]])
+def test_a_worker_killed_before_its_first_task_costs_its_clients_one_round(who):
+    task = Task(MODEL, Gradient(), (), 0, 1, np.dtype(float))
+    crew = Processes(2).start(task, ("w",), SHARDS)
+    for rank in who:
+        crew.workers[rank].process.kill()
+        crew.workers[rank].process.join()
+    first, second = (crew.run(t, np.arange(4), {"w": W0}, {}) for t in (0, 1))
+    assert set(first.failed) == ({0, 2} if who == [0] else {0, 1, 2, 3})
+    assert "SIGKILL (perhaps for lack of memory)" in first.failed[0]
+    assert second.failed == {}
+    assert second.up["g"][:, 0].tolist() == [9.0, 8.0, 7.0, -21.0]
+    crew.close()
+
+
+def fatal(act, *arguments):
+    """Return a method whose client does something while a worker unpacks it."""
+
     class Fatal(Gradient):
         def __reduce__(self):
-            return os._exit, (7,)
+            return act, arguments
 
-    with pytest.raises(WorkerError, match="died in starting: exit code 7"):
-        run(replace(gd(0.5), client=Fatal()), MODEL, SHARDS, rounds=1, engine=Processes(2))
+    return replace(gd(0.5), client=Fatal())
+
+
+def kill_me():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+STARTS = {"exit code 7": (os._exit, 7), "exit code 8": (sys.exit, 8), "SIGKILL": (kill_me,)}
+
+
+@pytest.mark.parametrize("on_failure", ["raise", "drop"])
+@pytest.mark.parametrize("how", STARTS)
+def test_a_worker_that_dies_while_starting_is_an_error(how, on_failure):
+    with pytest.raises(WorkerError, match=f"died in starting: {how}"):
+        run(
+            fatal(*STARTS[how]), MODEL, SHARDS, rounds=1, engine=Processes(2), on_failure=on_failure
+        )
+
+
+def test_a_worker_that_does_not_start_is_given_up(monkeypatch):
+    monkeypatch.setattr(processes, "START", 1.0)
+    with pytest.raises(WorkerError, match="gave no answer within 1 s in starting"):
+        run(fatal(time.sleep, 60), MODEL, SHARDS, rounds=1, engine=Processes(2))
+
+
+@dataclass(frozen=True)
+class Once(Gradient):
+    """A client that takes its worker with it in round 2, and that no worker can unpack again."""
+
+    mark: str = ""
+
+    def __reduce__(self):
+        return unpack_once, (self.mark,)
+
+    def update(self, model, down, data, rng, keep, t):
+        if t == 1:
+            Path(self.mark).touch()
+            os._exit(1)
+        return super().update(model, down, data, rng, keep, t)
+
+
+def unpack_once(mark):
+    if Path(mark).exists():
+        os._exit(9)
+    return Once(mark=mark)
+
+
+def test_a_worker_that_cannot_be_replaced_ends_the_run_and_loses_no_round(tmp_path):
+    once = replace(gd(0.5), client=Once(mark=str(tmp_path / "mark")))
+    with pytest.raises(WorkerError, match="died in starting: exit code 9") as caught:
+        run(once, MODEL, SHARDS, rounds=5, engine=Processes(2), on_failure="drop")
+    assert caught.value.history.t.tolist() == [0, 1, 2]
+    assert "exit code 1" in caught.value.history.failed[2][0]
+
+
+@pytest.mark.parametrize("vectorized", [False, True])
+def test_a_worker_without_memory_fails_its_client_and_works_on(vectorized):
+    """The limit is real: the system refuses more than a gigabyte of addresses."""
+
+    def greedy(g, w):
+        before = resource.getrlimit(resource.RLIMIT_AS)
+        resource.setrlimit(resource.RLIMIT_AS, (1 << 30, before[1]))
+        try:
+            return np.ones(1 << 28)
+        finally:
+            resource.setrlimit(resource.RLIMIT_AS, before)
+
+    history = run(
+        method(greedy), MODEL, SHARDS, rounds=3, w0=W0, on_failure="drop",
+        engine=Processes(2, vectorized=vectorized),
+    )  # fmt: skip
+    assert history["clients"].tolist() == [0, 4, 3, 4]
+    assert "Unable to allocate 2.00 GiB" in history.failed[2][3]
 
 
 def test_a_worker_that_dies_while_it_writes_a_long_answer():
@@ -398,25 +487,6 @@ def test_many_clients_of_which_a_few_answer(K):
     assert len(states[-1].memory) <= 30
     serial = run(algorithm, MODEL, many, rounds=3, metrics={}).w
     assert serial == run(algorithm, MODEL, many, rounds=3, metrics={}, engine=Processes(2)).w
-
-
-def test_no_socket_is_opened():
-    """The fork server listens on a Unix socket of its owner; nothing listens on the network."""
-    code = (
-        "import socket, psutil\n"
-        "from fedcore import *\n"
-        "if __name__ == '__main__':\n"
-        "    states = play(gd(.1), Linear(1), make_quadratics([1], [1]), rounds=9,"
-        " engine=Processes(2))\n"
-        "    next(states), next(states)\n"
-        "    me = psutil.Process()\n"
-        "    print(sum(len(p.net_connections('inet')) for p in [me, *me.children(True)]))\n"
-        "    words = [w for p in me.children(True) for w in p.cmdline()]\n"
-        "    print(max(map(len, words)))\n"
-    )
-    path = Path(worker.__file__).parent
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=path)
-    assert done.stdout.split()[:1] == ["0"], done.stderr
 
 
 def test_fedavg_agrees_whoever_dies_first():
