@@ -57,7 +57,7 @@ def script(tmp_path):
 
     def write(body, name="script.py"):
         path = tmp_path / name
-        path.write_text(textwrap.dedent(body))
+        path.write_text(textwrap.dedent(body), encoding="utf-8")
         return [sys.executable, str(path)]
 
     return write

@@ -50,18 +50,20 @@ def test_few_file_descriptors():
 
 
 SMALL = """
-    import multiprocessing, multiprocessing.heap, sys
+    import multiprocessing, multiprocessing.heap, resource, sys
     import numpy as np
     from fedcore import *
-
-    multiprocessing.heap.Arena._dir_candidates = [sys.argv[1]]
-    multiprocessing.current_process()._config["tempdir"] = sys.argv[1]
 
     def attempt(n):
         X = np.ones((n, 10))
         shards, engine = Shards.one(X, np.ones(n)), Processes(2, "fork")
         return run(gd(0.1), Linear(10), shards, rounds=2, engine=engine)
 
+    if sys.argv[1] == "files":
+        resource.setrlimit(resource.RLIMIT_FSIZE, (6 << 20, 6 << 20))
+    else:
+        multiprocessing.heap.Arena._dir_candidates = [sys.argv[1]]
+        multiprocessing.current_process()._config["tempdir"] = sys.argv[1]
     attempt(10)
     try:
         attempt(100_000)
@@ -71,21 +73,34 @@ SMALL = """
 """
 
 
+def attempt_too_much(where):
+    """Return what a program says whose data do not fit, and whether it could go on."""
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(SMALL), where],
+        capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    first, second = done.stdout.splitlines() or [done.stderr, ""]
+    return first, "2 rounds" in second
+
+
+def test_shared_memory_that_may_not_grow_is_an_error_and_not_a_bus_error():
+    """A limit on the size of files holds for shared memory, too, on any machine."""
+    first, went_on = attempt_too_much("files")
+    assert first == "OSError no shared memory for this run: [Errno 27] File too large"
+    assert went_on
+
+
 def test_shared_memory_that_is_too_small_is_an_error_and_not_a_bus_error(tmp_path):
     mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(tmp_path)]
     if not shutil.which("mount") or subprocess.run(mount, capture_output=True).returncode:
-        pytest.skip("this user may not mount a file system")
+        pytest.skip("this user may not mount a file system; the test before needs none")
     try:
-        done = subprocess.run(
-            [sys.executable, "-c", textwrap.dedent(SMALL), tmp_path],
-            capture_output=True, text=True, timeout=120,
-        )  # fmt: skip
+        first, went_on = attempt_too_much(str(tmp_path))
         assert list(tmp_path.iterdir()) == []
     finally:
         subprocess.run(["umount", tmp_path], check=True)
-    first, second = done.stdout.splitlines() or [done.stderr, ""]
-    assert first.startswith("OSError no shared memory for this run: [Errno 28]"), done.stderr
-    assert "2 rounds" in second
+    assert first.startswith("OSError no shared memory for this run: [Errno 28]")
+    assert went_on
 
 
 def test_without_dev_shm_a_file_takes_its_place(monkeypatch):
@@ -128,17 +143,49 @@ def test_a_fork_server_that_was_killed_is_started_again():
 MANY = """
     import sys
     from fedcore import *
-    shards = make_quadratics([1.0, 2.0], [0.0, 1.0])
-    print(run(gd(0.1), Linear(1), shards, rounds=20, engine=Processes(2, "fork")).w.tobytes().hex())
+    if __name__ == "__main__":
+        shards = make_quadratics([1.0, 2.0], [0.0, 1.0])
+        engine = Processes(2, sys.argv[1])
+        print(run(gd(0.1), Linear(1), shards, rounds=20, engine=engine).w.tobytes().hex())
 """
 
 
-def test_eight_programs_side_by_side():
+LETTERS = """
+    import locale, os, sys
+    from fedcore import *
+    from pathlib import Path
+
+    def grad(w, X, y):
+        raise ValueError("Größe Ω passt nicht")
+
+    if __name__ == "__main__":
+        folder = Path(os.fsdecode("Übung Ω".encode()))
+        folder.mkdir(exist_ok=True)
+        os.chdir(folder)
+        shards = make_quadratics([1.0, 2.0], [0.0, 1.0])
+        more = {"engine": Processes(2, sys.argv[1]), "checkpoint": Path.cwd() / "Lauf"}
+        history = run(gd(0.1), Linear(1), shards, rounds=3, **more)
+        history.save(os.fsdecode("größe.npz".encode()))
+        print(sys.getfilesystemencoding(), History.load(os.fsdecode("größe.npz".encode())))
+"""
+
+
+@pytest.mark.parametrize("method", ["fork", "forkserver", "spawn"])
+def test_a_locale_that_has_no_letters_but_ascii(script, tmp_path, method):
+    """Without UTF-8 anywhere, paths and sources of other letters still work."""
+    plain = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    done = subprocess.run(
+        [*script(LETTERS, "größe.py"), method], capture_output=True, timeout=120, cwd=tmp_path,
+        env=os.environ | plain,
+    )  # fmt: skip
+    assert done.stdout.startswith(b"ascii GD, 3 rounds"), done.stderr
+
+
+def test_eight_programs_side_by_side(script):
+    command, methods = script(MANY), ["fork", "forkserver", "spawn", "fork"] * 2
     programs = [
-        subprocess.Popen(
-            [sys.executable, "-c", textwrap.dedent(MANY)], stdout=subprocess.PIPE, text=True
-        )
-        for _ in range(8)
+        subprocess.Popen([*command, method], stdout=subprocess.PIPE, text=True)
+        for method in methods
     ]
     answers = {program.communicate(timeout=120)[0].strip() for program in programs}
     assert len(answers) == 1

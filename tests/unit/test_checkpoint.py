@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import resource
 import shutil
 import stat
 import subprocess
@@ -188,6 +189,23 @@ def test_killed_at_any_moment_and_at_any_byte(path):
     assert done.stdout.split() == ["16", "True", "True", "1"], done.stderr
 
 
+def test_a_file_that_may_not_grow_keeps_the_older_one(path):
+    """A limit on the size of files stops the write in the middle, on any machine."""
+    go(path, 2)
+    before, (soft, hard) = path.read_bytes(), resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before), hard))
+    try:
+        with pytest.raises(CheckpointError, match=r"one before is kept.*File too large") as caught:
+            go(path, 6, resume=True)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert path.read_bytes() == before
+    assert [p.name for p in path.parent.iterdir()] == [path.name]
+    assert caught.value.history.t.tolist() == [0, 1, 2, 3]
+    assert isinstance(caught.value.__cause__, OSError)
+    assert same(go(path, 6, resume=True), run(METHOD, MODEL, SHARDS, rounds=6))
+
+
 def test_a_full_disk_keeps_the_older_one(small_disk):
     path = small_disk / "run.checkpoint"
     go(path, 2)
@@ -205,6 +223,15 @@ def test_a_full_disk_keeps_the_older_one(small_disk):
     assert isinstance(caught.value.__cause__, OSError)
     filler.unlink()
     assert same(go(path, 6, resume=True), run(METHOD, MODEL, SHARDS, rounds=6))
+
+
+def test_a_folder_in_which_nobody_may_write_is_an_error_before_any_work(monkeypatch):
+    monkeypatch.setattr(Processes, "start", None)
+    with pytest.raises(
+        CheckpointError, match=r"Permission denied|Read-only|not permitted"
+    ) as caught:
+        go("/sys/run.checkpoint", engine=Processes(2))
+    assert caught.value.history.t.tolist() == [0]
 
 
 def test_a_read_only_folder_is_an_error_before_any_work(small_disk):
