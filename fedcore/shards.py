@@ -18,9 +18,9 @@ class Shards:
 
     .. math:: F(w) = \sum_{k=1}^K p_k F_k(w), \qquad p_k = \frac{n_k}{n}
 
-    X and y are kept as read-only, contiguous views or, where that needs it, copies: float32 stays
-    float32, all other real numbers become float64, and y follows X. Do not change the arrays you
-    gave: a run may or may not see it. Make new shards instead.
+    X and y are copied: a later change to the arrays you gave changes no run, make new shards of
+    them. A read-only array, memory-mapped say, is taken as it is where it is contiguous. float32
+    stays float32, all other real numbers become float64, and y follows X.
 
     Parameters
     ----------
@@ -53,8 +53,11 @@ class Shards:
 
     def __post_init__(self) -> None:
         X, y = examples(self.X, self.y)
-        for name, a in (("X", X), ("y", y), ("offsets", _offsets(self.offsets, len(X)))):
-            object.__setattr__(self, name, _locked(a))
+        offsets = _offsets(self.offsets, len(X))
+        for name, given, a in (("X", self.X, X), ("y", self.y, y), ("offsets", None, offsets)):
+            shared = a.flags.writeable and isinstance(given, np.ndarray)
+            a = a.copy() if shared and np.may_share_memory(a, given) else a
+            object.__setattr__(self, name, locked(a))
 
     @classmethod
     def from_list(cls, pairs: Sequence[tuple[Any, Any]]) -> Shards:
@@ -72,7 +75,7 @@ class Shards:
             raise ValueError(
                 f"X of client {k} must have {columns[0]} columns like client 0, got {columns[k]}"
             )
-        X, y = (np.concatenate(arrays) for arrays in zip(*clean))
+        X, y = (locked(np.concatenate(arrays)) for arrays in zip(*clean))
         return cls(X, y, np.cumsum([0, *(len(X) for X, _ in clean)]))
 
     @classmethod
@@ -85,7 +88,9 @@ class Shards:
     def by_owner(cls, X: Array, y: Array, owner: Array, K: int) -> Shards:
         """Return the shards in which row i belongs to client owner[i] of 0 .. K - 1."""
         order = np.argsort(owner, kind="stable")
-        return cls(X[order], y[order], np.cumsum([0, *np.bincount(owner, minlength=K)]))
+        return cls(
+            locked(X[order]), locked(y[order]), np.cumsum([0, *np.bincount(owner, minlength=K)])
+        )
 
     @property
     def K(self) -> int:
@@ -100,12 +105,12 @@ class Shards:
     @cached_property
     def n_k(self) -> Array:
         """Number of examples in each shard, (K,)."""
-        return _locked(np.diff(self.offsets))
+        return locked(np.diff(self.offsets))
 
     @cached_property
     def p_k(self) -> Array:
         """Share of all examples in each shard, n_k / n, (K,)."""
-        return _locked(self.n_k / self.n)
+        return locked(self.n_k / self.n)
 
     def __len__(self) -> int:
         return self.K
@@ -178,7 +183,8 @@ def _offsets(offsets: Any, n: int) -> Array:
     return a
 
 
-def _locked(a: Array) -> Array:
+def locked(a: Array) -> Array:
+    """Return a read-only view."""
     a = a.view()
     a.flags.writeable = False
     return a

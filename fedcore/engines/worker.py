@@ -22,6 +22,7 @@ from fedcore.engines.malloc import keep_freed_memory
 from fedcore.engines.serial import fill_row, read_only, short_traceback
 from fedcore.engines.shared import Desk
 from fedcore.engines.vectorized import VectorizedCrew
+from fedcore.shards import locked
 from fedcore.task import Task
 from fedcore.types import Array, Replies
 
@@ -53,7 +54,7 @@ def serve(post: Post, blob: bytes, shared: Desk) -> None:
     desk = shared.arrays()
     try:
         task: Task = cloudpickle.loads(blob)
-        shards = Shards(desk.X, desk.y, desk.offsets)
+        shards = Shards(locked(desk.X), locked(desk.y), desk.offsets)
         down, keep = read_only(desk.down), read_only(desk.keep_in)
     except Exception:
         post.say(desk, short_traceback())

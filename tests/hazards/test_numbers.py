@@ -7,9 +7,11 @@ from fedcore import (
     Linear,
     Logistic,
     Processes,
+    Serial,
     Shards,
     Softmax,
     UniformSample,
+    Vectorized,
     fedavg,
     gd,
     make_quadratics,
@@ -112,14 +114,70 @@ def test_float32_stays_float32_in_every_engine():
     assert w.tobytes() == many.tobytes()
 
 
-def test_new_data_are_used_and_old_ones_are_not_written_to():
+ENGINES = [Serial(), Vectorized(), Processes(2)]
+
+
+@pytest.mark.parametrize("engine", ENGINES, ids=str)
+def test_new_data_are_used_and_old_ones_are_not_written_to(engine):
     X, y = np.ones((2, 1)), np.zeros(2)
     before = Shards.one(X, y)
-    first = run(gd(0.5), Linear(1), before, rounds=2, w0=np.ones(1), engine=Processes(2)).w
-    second = run(
-        gd(0.5), Linear(1), Shards.one(X, y + 4), rounds=2, w0=np.ones(1), engine=Processes(2)
-    ).w
-    assert first == 0.25
-    assert second == 3.25
+    options = {"rounds": 2, "w0": np.ones(1), "engine": engine}
+    assert run(gd(0.5), Linear(1), before, **options).w == 0.25
+    assert run(gd(0.5), Linear(1), Shards.one(X, y + 4), **options).w == 3.25
     with pytest.raises(ValueError, match="read-only"):
         before.X[0, 0] = 7
+
+
+@pytest.mark.parametrize("engine", ENGINES, ids=str)
+def test_an_array_that_is_changed_in_place_changes_no_run(engine):
+    """Neither one that is under way nor the next: shards hold what they were made of."""
+    X, y = np.ones((2, 1)), np.zeros(2)
+    shards = Shards.one(X, y)
+    options = {"rounds": 2, "w0": np.ones(1), "engine": engine}
+    for now in play(gd(0.5), Linear(1), shards, **options):
+        X += now.t
+        y[:] = 9
+    assert now.w == 0.25
+    assert run(gd(0.5), Linear(1), shards, **options).w == 0.25
+    assert run(gd(0.5), Linear(1), Shards.one(X, y), **options).w != 0.25
+
+
+def odd(kind, folder):
+    """Return a 6 x 2 matrix of small whole numbers that lies oddly in memory."""
+    X = np.arange(12.0).reshape(6, 2) % 5
+    match kind:
+        case "memory-mapped":
+            np.save(folder / "X.npy", X)
+            return np.load(folder / "X.npy", mmap_mode="r")
+        case "read-only":
+            X.flags.writeable = False
+            return X
+        case "negative strides":
+            return np.ascontiguousarray(X[::-1, ::-1])[::-1, ::-1]
+        case "Fortran order":
+            return np.asfortranarray(X)
+        case "every second":
+            return np.repeat(X, 2, axis=1)[:, ::2]
+        case "unaligned":
+            raw = np.zeros(X.nbytes + 1, np.int8)
+            view = raw[1:].view(float).reshape(X.shape)
+            view[:] = X
+            return view
+        case _:
+            return X.astype(kind)
+
+
+KINDS = ["memory-mapped", "read-only", "negative strides", "Fortran order", "every second"]
+KINDS += ["unaligned", ">f8", "<f8", "i1", "u8", "f2", "g"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_odd_arrays_give_the_bits_of_plain_ones_in_every_engine(kind, tmp_path):
+    y, offsets = np.arange(6.0), [0, 1, 6]
+    method = fedavg(0.01, epochs=2, batch_size=2)
+    for engine in ENGINES:
+        plain, strange = (
+            run(method, Linear(2), Shards(X, y, offsets), rounds=3, engine=engine).w
+            for X in (odd("<f8", tmp_path), odd(kind, tmp_path))
+        )
+        assert strange.tobytes() == plain.tobytes()

@@ -44,12 +44,14 @@ every_split = pytest.mark.parametrize("split", SPLITS.values(), ids=SPLITS)
 # Shards
 
 
-def test_shards_are_read_only_views_of_what_was_given():
-    X, y = np.ones((5, 2)), np.zeros(5)
-    shards = Shards(X, y, np.array([0, 2, 5]))
-    assert np.shares_memory(shards.X, X)
-    assert np.shares_memory(shards[1][0], X)
+def test_shards_are_read_only_copies_of_what_was_given():
+    X, y, offsets = np.ones((5, 2)), np.zeros(5), np.array([0, 2, 5])
+    shards = Shards(X, y, offsets)
     assert X.flags.writeable
+    X[:], y[:], offsets[:] = np.nan, np.nan, 0
+    assert (shards.X == 1).all()
+    assert (shards.y == 0).all()
+    assert np.shares_memory(shards[1][0], shards.X)
     for a in (*shards[0], shards.X, shards.y, shards.offsets, shards.n_k, shards.p_k):
         assert not a.flags.writeable
         assert a.flags.c_contiguous
@@ -75,16 +77,38 @@ def test_real_dtypes_become_native_floats(given, kept):
 
 def test_any_layout_becomes_c_order():
     X = np.arange(12.0).reshape(3, 4)
-    for strange in (np.asfortranarray(X), X[::-1][::-1], np.repeat(X, 2, axis=1)[:, ::2]):
+    backwards = np.ascontiguousarray(X[::-1, ::-1])[::-1, ::-1]
+    assert backwards.strides == (-32, -8)
+    for strange in (np.asfortranarray(X), backwards, np.repeat(X, 2, axis=1)[:, ::2], X.T.copy().T):
         shards = Shards.one(strange, np.zeros(3))
         assert shards.X.flags.c_contiguous
         np.testing.assert_array_equal(shards.X, X)
 
 
+def test_overlapping_views_are_copied():
+    line = np.arange(6.0)
+    windows = np.lib.stride_tricks.sliding_window_view(line, 3)  # (4, 3), six numbers in memory
+    shards = Shards.one(windows, np.broadcast_to(np.ones(1), 4))
+    line[:] = 0
+    np.testing.assert_array_equal(shards.X, [[0, 1, 2], [1, 2, 3], [2, 3, 4], [3, 4, 5]])
+
+
 def test_memory_mapped_and_read_only_arrays_are_fine(tmp_path):
     np.save(tmp_path / "X.npy", np.ones((4, 2)))
     X = np.load(tmp_path / "X.npy", mmap_mode="r")
-    assert Shards.one(X, np.zeros(4)).X.sum() == 8
+    shards = Shards.one(X, np.zeros(4))
+    assert shards.X.sum() == 8
+    assert np.shares_memory(shards.X, X)  # nobody can change it: no copy is made
+
+
+def test_what_was_converted_is_no_longer_what_was_given():
+    for dtype in (int, np.float16, np.longdouble, ">f8", bool, np.float32, float):
+        X = np.ones((4, 2), dtype)
+        shards = Shards.from_list([(X, X[:, 0]), (X, X[:, 1])])
+        single = Shards.one(X, X[:, 0])
+        X[:] = 0
+        assert (shards.X == 1).all()
+        assert (single.X == 1).all()
 
 
 def test_many_shards_cost_little():
@@ -140,6 +164,9 @@ NAN[1, 0], INF[2, 1] = np.nan, -np.inf
         (np.ones((3, 2)), ["a", "b", "c"], TypeError, "y must hold real numbers, got dtype <U1"),
         ([[1, 2], [3]], [0, 1], ValueError, "X must be a rectangular array of numbers"),
         (MASKED, np.ones(3), TypeError, "X must not be a masked array"),
+        (np.ones((3, 2)), MASKED[:, 0], TypeError, "y must not be a masked array"),
+        (np.ones((3, 2)), np.ones(3, "M8[s]"), TypeError, "got dtype datetime64"),
+        (np.ones((3, 2)), np.zeros(3, "f8,f8"), TypeError, "y must hold real numbers"),
         (np.full((3, 2), 1e300, "g") ** 2, np.ones(3), ValueError, "X must be finite, got inf"),
     ],
 )
