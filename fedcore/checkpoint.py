@@ -99,15 +99,18 @@ def save(path: Path, content: dict[str, Any]) -> None:
         digest.update(part)
     first = f"fedcore checkpoint {VERSION} {digest.hexdigest()}\n".encode()
     try:
-        _replace(path, [first, *parts])
+        replace_file(path, [first, *parts])
     except OSError as error:
         raise CheckpointError(
             f"checkpoint {path} could not be written; the one before is kept: {error}"
         ) from error
 
 
-def _replace(path: Path, parts: list[Any]) -> None:
-    """Only its owner may read the new file; a link at ``path`` would be replaced, not followed."""
+def replace_file(path: Path, parts: list[Any]) -> None:
+    """Write a whole file or none.
+
+    Only its owner may read it; a link at ``path`` would be replaced, not followed.
+    """
     number, name = tempfile.mkstemp(".part", f".{path.name}.", path.parent)
     try:
         with os.fdopen(number, "wb") as file:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import zipfile
 from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
@@ -10,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from fedcore.checkpoint import replace_file
 from fedcore.types import Array
 
 VERSION = 1
@@ -95,11 +98,15 @@ class History:
         return axes
 
     def save(self, path: str | PathLike[str]) -> None:
-        """Write the record as a .npz file of plain arrays and JSON; nothing is pickled."""
+        """Write the record as a .npz file of plain arrays and JSON; nothing is pickled.
+
+        A file that is there is replaced as a whole, or kept where the new one cannot be written.
+        """
         text = {"version": VERSION, "about": self.about, "failed": self.failed}
         columns = {f"column/{name}": self[name] for name in self.columns}
-        with Path(path).open("wb") as file:
-            np.savez(file, allow_pickle=False, w=self.w, text=np.array(json.dumps(text)), **columns)
+        file = io.BytesIO()
+        np.savez(file, allow_pickle=False, w=self.w, text=np.array(json.dumps(text)), **columns)
+        replace_file(Path(path).absolute(), [file.getbuffer()])
 
     @classmethod
     def load(cls, path: str | PathLike[str]) -> History:
@@ -110,15 +117,18 @@ class History:
         ValueError : where the file is not a history of this version
         """
         try:
+            with zipfile.ZipFile(path) as file:
+                if any(part.compress_type != zipfile.ZIP_STORED for part in file.infolist()):
+                    raise ValueError("compressed")  # it might hold far more than it seems to
             with np.load(path, allow_pickle=False) as file:
                 text = json.loads(str(file["text"]))
                 columns = {n[7:]: file[n].tolist() for n in file.files if n.startswith("column/")}
-                w = file["w"]
+                w, version = file["w"], text["version"]
         except OSError:
             raise
         except Exception as error:
             raise ValueError(f"path must name a history that fedcore saved, got {path}") from error
-        if text["version"] != VERSION:
-            raise ValueError(f"path must hold version {VERSION}, got version {text['version']}")
+        if version != VERSION:
+            raise ValueError(f"path must hold version {VERSION}, got version {version}")
         failed = {int(t): {int(k): why for k, why in f.items()} for t, f in text["failed"].items()}
         return cls(w, text["about"], columns, failed)

@@ -1,6 +1,7 @@
 """play, run and the history: what they refuse, what they record, how they end."""
 
 import re
+import resource
 from dataclasses import dataclass, replace
 from types import SimpleNamespace
 
@@ -167,6 +168,34 @@ def test_a_history_survives_saving(tmp_path):
     assert again.w.tobytes() == history.w.tobytes()
     assert again.about == history.about
     assert again.columns == history.columns
+
+
+def test_a_history_that_cannot_be_written_leaves_the_one_before(tmp_path):
+    path = tmp_path / "run.npz"
+    run(gd(0.1), MODEL, QUADRATICS, rounds=2).save(path)
+    before, (soft, hard) = path.read_bytes(), resource.getrlimit(resource.RLIMIT_FSIZE)
+    longer = run(gd(0.1), MODEL, QUADRATICS, rounds=50)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before), hard))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            longer.save(path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_history_that_was_packed_is_not_unpacked(tmp_path):
+    """A small file could hold more than the memory does."""
+    history, path = run(gd(0.1), MODEL, QUADRATICS, rounds=2), tmp_path / "run.npz"
+    history.save(path)
+    with np.load(path) as file:
+        np.savez_compressed(path, **dict(file))
+    with pytest.raises(ValueError, match="path must name a history"):
+        History.load(path)
+    np.savez(path, w=np.ones(1), text=np.array("{}"))
+    with pytest.raises(ValueError, match="path must name a history"):
+        History.load(path)
 
 
 def test_a_file_that_is_no_history_is_refused(tmp_path):
