@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from typing import Any, TypeVar
 
@@ -26,8 +27,6 @@ def bar(
 
 def bar_is_due() -> bool:
     """In a notebook, unless TQDM_DISABLE is set: tqdm's bar for notebooks overlooks it."""
-    try:
-        from IPython import get_ipython
-    except ImportError:
-        return False
-    return hasattr(get_ipython(), "kernel") and not os.environ.get("TQDM_DISABLE")
+    ipython = sys.modules.get("IPython")  # a notebook has loaded it, and a script can do without
+    shell = ipython.get_ipython() if ipython else None
+    return hasattr(shell, "kernel") and not os.environ.get("TQDM_DISABLE")

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from fedcore.engines.interrupts import interrupts_wait
+
 _lock = threading.Lock()
 _depth = 0
 _limit: Any = None
@@ -18,6 +20,19 @@ def one_blas_thread() -> Iterator[None]:
 
     The number of threads changes the order of additions inside a product, and so its last bits.
     """
+    entered = False
+    try:
+        with interrupts_wait():
+            _enter()
+            entered = True
+        yield
+    finally:
+        if entered:
+            with interrupts_wait():
+                _leave()
+
+
+def _enter() -> None:
     global _depth, _limit
     from threadpoolctl import ThreadpoolController
 
@@ -26,15 +41,16 @@ def one_blas_thread() -> Iterator[None]:
             _take_over()
             _limit = ThreadpoolController().limit(limits=1, user_api="blas")
         _depth += 1
-    try:
-        yield
-    finally:
-        with _lock:
-            _depth -= 1
-            if _depth == 0 and _limit is not None:
-                _take_over()
-                _limit.restore_original_limits()
-                _limit = None
+
+
+def _leave() -> None:
+    global _depth, _limit
+    with _lock:
+        _depth -= 1
+        if _depth == 0 and _limit is not None:
+            _take_over()
+            _limit.restore_original_limits()
+            _limit = None
 
 
 def _take_over() -> None:

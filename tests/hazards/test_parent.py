@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
-from threadpoolctl import threadpool_info
+from threadpoolctl import ThreadpoolController, threadpool_info
 
 from fedcore import (
     Gradient,
@@ -150,6 +150,28 @@ def test_ctrl_c_at_any_moment(script, tmp_path):
         [*script(ANY_MOMENT), folder / "run", "0"], capture_output=True, text=True, timeout=300
     )
     assert done.stdout == "done\n", done.stderr
+
+
+@pytest.mark.parametrize("when", ["begins", "ends"])
+def test_ctrl_c_while_blas_is_limited_or_freed(when, monkeypatch, interruptible):
+    """BLAS is free again afterwards (see conftest)."""
+    kind, name = {
+        "begins": (ThreadpoolController, "limit"),
+        "ends": (type(ThreadpoolController().limit(limits=None)), "restore_original_limits"),
+    }[when]
+    plain = getattr(kind, name)
+
+    def pressed(self, **more):
+        result = plain(self, **more)
+        monkeypatch.undo()
+        signal.raise_signal(signal.SIGINT)
+        return result
+
+    monkeypatch.setattr(kind, name, pressed)
+    interruptible.append("now")
+    with pytest.raises(Interrupted):
+        run(gd(0.1), MODEL, SHARDS, rounds=3)
+    interruptible.clear()
 
 
 def test_ctrl_c_may_return_the_history():
