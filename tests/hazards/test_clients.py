@@ -173,3 +173,21 @@ def test_an_empty_cohort_changes_nothing(engine):
     history = run(algorithm, MODEL, SHARDS, rounds=2, w0=W0, engine=engine)
     assert history.w == W0
     assert history["clients"].tolist() == [0, 0, 0]
+
+
+@every_engine
+def test_rows_that_a_client_writes_into_stay_as_they_are(engine):
+    """It is refused, or it is a copy of the client's own."""
+
+    class Vandal(Gradient):
+        def update(self, model, down, data, rng, keep, t):
+            for X, y, _ in data.batches(self.plan(), rng):
+                X[:], y[:] = 0, 0
+            return super().update(model, down, data, rng, keep, t)
+
+    before = SHARDS.X.copy(), SHARDS.y.copy()
+    algorithm = replace(gd(0.5), sampler=Everyone(), client=Vandal())
+    history = run(algorithm, MODEL, SHARDS, rounds=2, w0=W0, engine=engine, on_failure="drop")
+    assert history.failed or history.w == followed(EVERYBODY, EVERYBODY)
+    np.testing.assert_array_equal(SHARDS.X, before[0])
+    np.testing.assert_array_equal(SHARDS.y, before[1])

@@ -1,6 +1,7 @@
 """What the machine may refuse: descriptors, shared memory, semaphores; many programs at once."""
 
 import errno
+import multiprocessing as mp
 import multiprocessing.heap
 import os
 import resource
@@ -9,13 +10,24 @@ import subprocess
 import sys
 import textwrap
 import time
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import psutil
 import pytest
 from conftest import gone
 
-from fedcore import Linear, Processes, WorkerError, gd, make_quadratics, run
+from fedcore import (
+    Everyone,
+    Gradient,
+    Linear,
+    Processes,
+    WorkerError,
+    gd,
+    make_quadratics,
+    play,
+    run,
+)
 
 SHARDS = make_quadratics([1.0, 2.0], [0.0, 1.0])
 
@@ -148,6 +160,31 @@ MANY = """
         engine = Processes(2, sys.argv[1])
         print(run(gd(0.1), Linear(1), shards, rounds=20, engine=engine).w.tobytes().hex())
 """
+
+
+@dataclass(frozen=True)
+class Slow(Gradient):
+    """A client that takes its time after the first round."""
+
+    def update(self, model, down, data, rng, keep, t):
+        time.sleep(t)
+        return super().update(model, down, data, rng, keep, t)
+
+
+def test_a_fork_server_that_is_killed_in_a_round_takes_nobody_else_with_it(all_gone):
+    """Whether a worker lives is its to say: the clients are dropped, and no worker is forgotten."""
+    states = play(
+        replace(gd(0.1), client=Slow(), sampler=Everyone()), Linear(1), SHARDS, rounds=2,
+        engine=Processes(2), on_failure="drop",
+    )  # fmt: skip
+    next(states), next(states)
+    pids = [p.pid for p in mp.active_children()]
+    (server,) = (p for p in psutil.Process().children() if "forkserver" in " ".join(p.cmdline()))
+    server.kill()
+    (last,) = states
+    assert set(last.failed) == {0, 1}
+    assert all_gone(pids)
+    assert go(Processes(2)) == go()
 
 
 LETTERS = """

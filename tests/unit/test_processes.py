@@ -74,6 +74,8 @@ class Unpicklable(Exception):
     def __repr__(self):
         raise ValueError("no")
 
+    __str__ = __repr__
+
 
 def throw(error):
     raise error
