@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from fedcore import (
+    ClientError,
     Linear,
     Logistic,
     Processes,
@@ -45,6 +46,21 @@ def test_a_count_is_a_whole_number_of_at_least_1(name, value):
 def test_a_seed_is_a_whole_number_from_0(seed):
     with pytest.raises((ValueError, TypeError), match=r"^seed must be"):
         run(gd(0.1), MODEL, SHARDS, rounds=1, seed=seed)
+
+
+@pytest.mark.parametrize("timeout", [0, -1, np.nan, np.inf, True, "3", np.ones(2), 1j], ids=repr)
+def test_a_timeout_is_a_positive_number(timeout):
+    with pytest.raises((ValueError, TypeError), match=r"^timeout must be"):
+        Processes(2, timeout=timeout)
+
+
+@pytest.mark.parametrize("bad", [0.0 - 1, np.nan, np.inf, np.ones(2), "0.1", None], ids=repr)
+def test_a_schedule_gives_a_rate_in_every_round(bad):
+    """What it gives later is named when it comes, and the rounds before are kept."""
+    for method, kinds in ((gd, (ValueError, TypeError)), (fedavg, ClientError)):
+        with pytest.raises(kinds, match=r"eta\(t=2\) must be") as caught:
+            run(method(lambda t: bad if t == 2 else 0.1), MODEL, SHARDS, rounds=5)
+        assert caught.value.history.t.tolist() == [0, 1, 2]
 
 
 def test_a_million_workers_are_refused():
