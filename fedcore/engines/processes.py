@@ -266,7 +266,7 @@ class Processes:
         if mp.current_process().daemon:
             raise WorkerError("a worker cannot start workers of its own; use Serial() inside it")
         if self.method == "forkserver":
-            mp.set_forkserver_preload(["fedcore.engines.worker"])
+            mp.set_forkserver_preload(["fedcore.engines.preload"])
         return ProcessCrew(self, task, broadcasts, shards)
 
     def __str__(self) -> str:

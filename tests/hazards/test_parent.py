@@ -375,12 +375,16 @@ PARENT = """
         ("pass; keep = [states]; keep.append(keep); sys.exit(0)", "forkserver", "idle"),
     ],
 )
-def test_workers_and_memory_go_with_their_parent(script, all_gone, ending, method, state):
-    name = ending.removeprefix("kill ")
+def test_workers_memory_and_files_go_with_their_parent(
+    script, all_gone, tmp_path, ending, method, state
+):
+    name, folder = ending.removeprefix("kill "), tmp_path / "temporary"
+    folder.mkdir()
     body = PARENT.replace("{ending}", "pass" if name != ending else ending)
     program = subprocess.Popen(
-        [*script(body), method, state], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+        [*script(body), method, state], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env=os.environ | {"TMPDIR": str(folder)},
+    )  # fmt: skip
     pids = [int(pid) for pid in program.stdout.readline().split()]
     if name != ending:
         time.sleep(0.2)
@@ -389,6 +393,7 @@ def test_workers_and_memory_go_with_their_parent(script, all_gone, ending, metho
     assert len(pids) >= 3, errors
     assert all_gone(pids)
     assert list(Path("/dev/shm").glob(f"*mp-{pids[0]}*")) == []
+    assert list(folder.iterdir()) == []
 
 
 SCRIPT = """
