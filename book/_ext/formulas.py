@@ -12,10 +12,12 @@ from typing import Any
 from docutils import nodes
 from py_mini_racer import JSEvalException, MiniRacer
 from sphinx.application import Sphinx
+from sphinx.transforms.post_transforms import SphinxPostTransform
 from sphinx.util import logging
 from sphinx.util.math import get_node_equation_number
 
 KATEX = Path(__file__).parent / "vendor/katex.min.js"
+TAIL = re.compile(r"(?=[-.,;:!?)\]’”])(?:-\w+)?[.,;:!?)\]’”]*")
 # Numbered by Sphinx, never by KaTeX.
 STARRED = re.compile(r"\\(begin|end)\{(align|alignat|equation|gather)\}")
 
@@ -49,9 +51,34 @@ def write(self: Any, node: nodes.Element, tex: str, display: bool) -> None:
         self.body.append(f"<code>{self.encode(tex)}</code>")
 
 
+class Tails(SphinxPostTransform):
+    """Tie the punctuation after a formula in the text to it: a browser would break between them."""
+
+    default_priority = 400
+    formats = ("html",)
+
+    def run(self, **_: Any) -> None:
+        """Move it into the formula's node."""
+        for node in self.document.findall(nodes.math):
+            after = node.next_node(siblings=True, descend=False)
+            if isinstance(after, nodes.Text) and (tail := TAIL.match(after)):
+                node["tail"] = tail[0]
+                node.parent.replace(after, nodes.Text(after[tail.end() :]))
+
+
+def tied(formula: str, tail: str) -> str:
+    """Put `tail` behind the last piece of a typeset formula, on the same line."""
+    before, start, last = formula.rpartition('<span class="katex-base">')
+    end = len(last) - len(2 * "</span>")  # of the whole formula, and of the part that is seen
+    piece = f'{start}{last[:end]}<span class="fc-tail">{tail}</span>'
+    return f'{before}<span class="fc-tied">{piece}</span>{last[end:]}'
+
+
 def visit_inline(self: Any, node: nodes.math) -> None:
     self.body.append(self.starttag(node, "span", "", CLASS="math notranslate nohighlight"))
     write(self, node, node.astext(), display=False)
+    if tail := node.get("tail"):
+        self.body[-1] = tied(self.body[-1], self.encode(tail))
     self.body.append("</span>")
     raise nodes.SkipNode
 
@@ -77,6 +104,7 @@ def aligned(tex: str) -> str:
 
 def setup(app: Sphinx) -> dict[str, bool]:
     app.add_html_math_renderer("katex", (visit_inline, None), (visit_block, None))
+    app.add_post_transform(Tails)
     app.add_css_file("vendor/katex/katex.min.css")
     app.add_css_file("formulas.css")
     return {"parallel_read_safe": True, "parallel_write_safe": True}
