@@ -159,7 +159,7 @@ class Predict(Box):
         rows = []
         for i, (right, words, _) in enumerate(map(choice, items.children)):
             radio = element("input", type="radio", name=name, value=i, data_right=right, live=True)
-            rows.append(element("div", element("label", radio, words)))
+            rows.append(element("div", element("label", radio, element("span", words))))
         return element("div", *rows, class_="fc-choices", role="radiogroup", aria_label="Choices")
 
 
