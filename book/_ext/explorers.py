@@ -21,7 +21,15 @@ from myst_nb.sphinx_ import NbMetadataCollector
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
-FIGURES = ("gradient-descent", "parabolas", "collectives")  # of explorables.js
+# Of explorables.js.
+FIGURES = (
+    "gradient-descent",
+    "noise-floor",
+    "adam-bias",
+    "two-servers",
+    "collectives",
+    "parabolas",
+)
 VIEW = '<script type="application/vnd.jupyter.widget-view+json">'
 IMG = re.compile(
     r'<img alt="(?P<alt>[^"]*)" width="(?P<width>\d+)" height="(?P<height>\d+)"'

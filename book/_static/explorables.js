@@ -195,7 +195,10 @@ book.explorables = (() => {
       const { optimum, rest, along, b } = this.compute(values, points);
       const loss = (k) => (w) => this.curvatures[k] / 2 * (w - b[k]) ** 2;
       const mean = (w) => (loss(0)(w) + loss(1)(w)) / 2;
-      [0, 1].forEach((k) => plot.curve(loss(k), "client", "5 3"));
+      [0, 1].forEach((k) => {
+        plot.curve(loss(k), "client", "5 3");
+        plot.label([b[k], -0.33], `client ${k + 1}`, "client", { "text-anchor": "middle" });
+      });
       plot.curve(mean, "server");
       plot.path([[optimum, -0.4], [optimum, mean(optimum)]], "optimum", "2 3");
       plot.dot([optimum, mean(optimum)], "optimum", 4.5);
@@ -210,6 +213,136 @@ book.explorables = (() => {
       const { optimum, rest } = this.compute(values, points);
       return `${values.H === 1 ? "1 local step" : `${values.H} local steps`}, η = ${short(values.eta)}: FedAvg stops at w = ${fixed(rest, 6)}, the optimum is ${fixed(optimum, 6)}; `
         + `they are ${fixed(Math.abs(rest - optimum), 6)} apart.`;
+    },
+  };
+
+  // SGD on the rows (w − ½)² and (w + ½)²: curvature 2, noise 1. Batches of B rows are drawn with
+  // replacement, the same ones for every step size.
+  figures["noise-floor"] = {
+    parameters: { eta: 0.1, B: 1 },
+    points: { start: [0, 2] },
+    compute({ eta, B }, { start: [, w] }, steps = 120) {
+      const floor = (step, batch = B) => step / (4 * (1 - step) * batch);
+      const draw = coins(1), path = [w];
+      for (let t = 0; t < steps; t++) {
+        let noise = 0;
+        for (let i = 0; i < B; i++) noise += draw() / B;
+        path.push(path[t] - eta * (2 * path[t] + noise));
+      }
+      const fade = (t) => (1 - 2 * eta) ** t;
+      const rms = (values) => Math.sqrt(values.reduce((sum, v) => sum + v, 0) / values.length);
+      const late = Array.from({ length: 60 }, (_, i) => steps - 59 + i);
+      return {
+        path,
+        floor,
+        mean: path.map((_, t) => w * fade(t)),
+        deviation: path.map((_, t) => Math.sqrt(floor(eta) * (1 - fade(2 * t)))),
+        seen: rms(path.slice(-60).map((v) => v ** 2)),
+        expected: rms(late.map((t) => (w * fade(t)) ** 2 + floor(eta) * (1 - fade(2 * t)))),
+      };
+    },
+    panels: (left, right) => [
+      [left, { from: -8, to: 120, name: "step t", ticks: [0, 40, 80, 120] }, { from: -2.3, to: 2.7, name: "w", ticks: [-2, -1, 0, 1, 2] }],
+      [right, { from: 0.01, to: 1, log: true, name: "step size η", ticks: [0.01, 0.1, 1] },
+        { from: 5e-3, to: 3, log: true, name: "distance from 0, root mean square", ticks: [0.01, 0.1, 1] }],
+    ],
+    handles: ([run], move) => ({ start: run.handle("Start w₀", "single", ([, w]) => move("start", [0, w])) }),
+    draw([run, floors], values, points) {
+      const { path, mean, deviation, floor, seen } = this.compute(values, points);
+      const band = (sign) => mean.map((v, t) => [t, v + sign * deviation[t]]);
+      run.path([[-8, 0], [120, 0]], "guide");
+      run.path(path.map((w, t) => [t, w]), "single");
+      path.forEach((w, t) => run.dot([t, w], "single", 1.6));
+      [1, -1].forEach((sign) => run.path(band(sign), "optimum", "5 3"));
+      run.label([120, 2.3], "dashed: mean ± one deviation", "optimum", { "text-anchor": "end" });
+      floors.curve((eta) => Math.sqrt(floor(Math.min(eta, 0.999))), "optimum", "5 3");
+      floors.dot([values.eta, seen], "single", 5.5);
+      floors.label([0.0115, 1.9], "dashed: noise floor", "optimum");
+      floors.label([0.0115, 1.25], "dot: last 60 steps", "single");
+    },
+    read(values, points) {
+      const { seen, expected } = this.compute(values, points);
+      return `η = ${short(values.eta)}, B = ${values.B}: η/B = ${short(values.eta / values.B)}. The last 60 of 120 steps are `
+        + `${fixed(seen, 3)} away from 0 in root mean square; predicted is ${fixed(expected, 3)}.`;
+    },
+  };
+
+  // Two clients with 10 and n₂ rows and the losses ½(w − b_k)²: two servers with different weights.
+  figures["two-servers"] = {
+    parameters: { n_2: 30, t: 16 },
+    points: { first: [0, 0], second: [1, 0] },
+    compute({ n_2, t }, { first, second }, eta = 0.3) {
+      const b = [first[0], second[0]];
+      const share = n_2 / (10 + n_2);
+      const run = (second) => {
+        const rest = (1 - second) * b[0] + second * b[1];
+        return Array.from({ length: t + 1 }, (_, s) => rest * (1 - (1 - eta) ** s));
+      };
+      return { b, share, optimum: (1 - share) * b[0] + share * b[1], rows: run(share), equal: run(0.5) };
+    },
+    panels: (left, right) => [
+      [left, { from: -0.5, to: 1.5, name: "w", ticks: [-0.5, 0, 0.5, 1, 1.5] }, { from: -0.07, to: 0.6, name: "loss", ticks: [0, 0.2, 0.4, 0.6] }],
+      [right, { from: 0, to: 16, name: "rounds t", ticks: [0, 4, 8, 12, 16] },
+        { from: 1e-3, to: 2, log: true, name: "distance from the minimiser", ticks: [1e-3, 1e-2, 1e-1, 1], format: power }],
+    ],
+    handles: ([plot], move) => Object.fromEntries(["first", "second"].map((name) => [name,
+      plot.handle(`Minimum of the ${name} client`, "client", (at) => move(name, at), false)])),
+    draw([plot, far], values, points) {
+      const { b, share, optimum, rows, equal } = this.compute(values, points);
+      const mean = (weight) => (w) => ((1 - weight) * (w - b[0]) ** 2 + weight * (w - b[1]) ** 2) / 2;
+      b.forEach((at) => plot.curve((w) => (w - at) ** 2 / 2, "client", "5 3"));
+      plot.path([[optimum, -0.07], [optimum, 0.6]], "optimum", "2 3");
+      plot.label([optimum, 0.56], "minimiser", "optimum", optimum > 0.5 ? { dx: -5, "text-anchor": "end" } : { dx: 5 });
+      [[0.5, equal, "single", "equal weights", -8], [share, rows, "server", "weights by rows", 14]].forEach(([weight, path, colour, words, dy]) => {
+        plot.curve(mean(weight), colour);
+        path.forEach((w) => plot.dot([w, mean(weight)(w)], colour, 4));
+        const away = path.map((w, t) => [t, Math.max(1e-9, Math.abs(w - optimum))]);
+        far.path(away, colour);
+        away.forEach((at) => far.dot(at, colour, 4));
+        const [t, size] = away.at(-1);
+        const y = Math.min(1, Math.max(2e-3, size));
+        far.label([t, y], words, colour, t > 8 ? { dy, "text-anchor": "end" } : { dx: 8, dy });
+      });
+    },
+    read(values, points) {
+      const { optimum, rows, equal } = this.compute(values, points);
+      return `n₂ = ${short(values.n_2)}, after ${values.t === 1 ? "1 round" : `${values.t} rounds`}: weights by rows stand at ${fixed(rows.at(-1), 4)}, `
+        + `equal weights at ${fixed(equal.at(-1), 4)}; the minimiser over all rows is ${fixed(optimum, 4)}.`;
+    },
+  };
+
+  // Adam under a constant gradient: how much of it the two means hold after t steps.
+  figures["adam-bias"] = {
+    parameters: { beta1: 0.9, beta2: 0.999 },
+    points: {},
+    compute({ beta1, beta2 }, _points, steps = 3000) {
+      const m = (t) => 1 - beta1 ** t, root = (t) => Math.sqrt(1 - beta2 ** t);
+      const ratio = (t) => m(t) / root(t);
+      const lengths = Array.from({ length: steps }, (_, i) => ratio(i + 1));
+      return { m, root, ratio, first: lengths[0], longest: Math.max(...lengths), at: lengths.indexOf(Math.max(...lengths)) + 1 };
+    },
+    panels: (left, right) => [
+      [left, { from: 1, to: 3000, log: true, name: "step t", ticks: [1, 10, 100, 1000] },
+        { from: 0.02, to: 40, log: true, name: "length of a step / η", ticks: [0.1, 1, 10] }],
+      [right, { from: 1, to: 3000, log: true, name: "step t", ticks: [1, 10, 100, 1000] },
+        { from: 0, to: 1.05, name: "share of the gradient in m and √v", ticks: [0, 0.5, 1] }],
+    ],
+    handles: () => ({}),
+    draw([length, means], values) {
+      const { m, root, ratio } = this.compute(values);
+      length.curve(() => 1, "single");
+      length.curve(ratio, "optimum", "5 3");
+      length.label([2800, 0.5], "corrected", "single", { "text-anchor": "end" });
+      length.label([2800, 24], "dashed: not corrected", "optimum", { "text-anchor": "end" });
+      means.curve(m, "series-1");
+      means.curve(root, "series-2", "5 3");
+      means.label([1.2, 0.98], "m", "series-1");
+      means.label([1.2, 0.88], "√v (dashed)", "series-2");
+    },
+    read(values) {
+      const { first, longest, at } = this.compute(values);
+      return `β₁ = ${short(values.beta1)}, β₂ = ${short(values.beta2)}: not corrected, the first step is ${short(Number(first.toPrecision(3)))} times `
+        + `as long as it should be${at > 1 && longest > 1.005 ? ` and step ${at} is ${short(Number(longest.toPrecision(3)))} times` : ""}.`;
     },
   };
 
@@ -235,7 +368,7 @@ book.explorables = (() => {
     ],
     handles: () => ({}),
     draw([bytes, processes], values) {
-      const kinds = { ring: ["series-1", ""], tree: ["series-2", "5 3"], star: ["series-4", "2 3"] };
+      const kinds = { ring: ["worker", ""], tree: ["single", "5 3"], star: ["server", "2 3"] };
       const now = this.compute(values);
       for (const [kind, [colour, dash]] of Object.entries(kinds)) {
         bytes.curve((n) => this.compute({ ...values, n })[kind], colour, dash);
@@ -255,6 +388,17 @@ book.explorables = (() => {
       return `p = ${values.p} processes sum ${short(values.n)} bytes (α = 20 µs, β = 1 GB/s, n* = ${short(crossover)} bytes): ${list}. Fastest: ${best}.`;
     },
   };
+
+  // An endless row of ±1, the same for the same seed (mulberry32).
+  function coins(seed) {
+    let state = seed;
+    return () => {
+      state = (state + 0x6d2b79f5) | 0;
+      let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
+      mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+      return (mixed ^ (mixed >>> 14)) & 1 ? 1 : -1;
+    };
+  }
 
   const time = (s) => (s < 1e-3 ? `${short(s * 1e6)} µs` : s < 1 ? `${short(s * 1e3)} ms` : `${short(s)} s`);
 

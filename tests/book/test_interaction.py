@@ -16,6 +16,8 @@ import pytest
 from bs4 import BeautifulSoup
 from playwright.sync_api import Browser, Locator, Page, expect
 
+import fedcore as fc
+
 from .conftest import LAPTOP, PHONE, ROOT
 
 CONF = f"""
@@ -233,6 +235,61 @@ def test_descent_takes_the_steps_of_gradient_descent(script, eta, kappa):
     np.testing.assert_allclose(there["path"], path, rtol=1e-9)
     np.testing.assert_allclose(there["factors"], 1 - eta * curvature)
     assert there["best"] == pytest.approx(2 / (1 + 1 / kappa))
+
+
+def test_noise_floor_is_that_of_stochastic_gradients(script):
+    start = {"start": [0, 2]}
+    known = {(0.05, 1): 0.013158, (0.1, 1): 0.027778, (0.4, 1): 0.166667, (0.4, 4): 0.166667 / 4}
+    for (eta, B), floor in known.items():
+        there = compute(script, "noise-floor", {"eta": eta, "B": B}, start)
+        v = [4.0]  # the mean square of the error, by its recursion
+        for _ in range(120):
+            v.append((1 - 2 * eta) ** 2 * v[-1] + eta**2 / B)
+        moments = np.square(there["mean"]) + np.square(there["deviation"])
+        np.testing.assert_allclose(moments, v, rtol=1e-9)
+        assert there["expected"] == pytest.approx(np.sqrt(np.mean(v[-60:])))
+        assert v[-1] == pytest.approx(floor, abs=3e-5)
+
+
+@pytest.mark.parametrize(("eta", "B"), [(0.1, 1), (0.4, 1), (0.4, 16)])
+def test_noise_floor_draws_fair_coins(script, eta, B):
+    """Each step is one of a batch of B rows; over a long run the spread is the predicted one."""
+    call = f"book.explorables.figures['noise-floor'].compute({{eta: {eta}, B: {B}}}"
+    w = np.array(script(f"{call}, {{start: [0, 0]}}, 20000).path"))
+    noise = (w[1:] - w[:-1]) / -eta - 2 * w[:-1]
+    heads = (noise * B + B) / 2
+    np.testing.assert_allclose(heads, heads.round(), atol=1e-6)
+    assert abs(noise.mean()) < 4 / np.sqrt(20000 * B)
+    assert np.mean(w**2) == pytest.approx(eta / (4 * (1 - eta) * B), rel=0.1)
+
+
+@pytest.mark.parametrize(("n_2", "b"), [(30, (0, 1)), (990, (-0.2, 0.7)), (10, (0, 1))])
+def test_servers_stand_where_gradient_descent_stands(script, n_2, b):
+    points = {"first": [b[0], 0], "second": [b[1], 0]}
+    there = compute(script, "two-servers", {"n_2": n_2, "t": 16}, points)
+    for name, weights in (("equal", [0.5, 0.5]), ("rows", [10 / (10 + n_2), n_2 / (10 + n_2)])):
+        w, path = 0.0, [0.0]
+        for _ in range(16):
+            w -= 0.3 * np.dot(weights, w - np.array(b))
+            path.append(w)
+        np.testing.assert_allclose(there[name], path, atol=1e-12)
+    assert there["optimum"] == pytest.approx((10 * b[0] + n_2 * b[1]) / (10 + n_2))
+
+
+@pytest.mark.parametrize("beta1", [0, 0.9, 0.99])
+def test_steps_without_bias_correction_are_those_of_adam(script, beta1):
+    beta2 = 0.999
+    there = compute(script, "adam-bias", {"beta1": beta1, "beta2": beta2}, {})
+    rule = fc.Adam(1.0, beta1=beta1, beta2=beta2, bias_correction=False)
+    w = np.zeros(1)
+    state, path = rule.init(w), [0.0]
+    for t in range(3000):
+        w, state = rule.step(w, np.array([-7.0]), state, t)
+        path.append(w[0])
+    steps = np.diff(path)
+    assert there["first"] == pytest.approx(steps[0], rel=1e-5)
+    assert there["longest"] == pytest.approx(steps.max(), rel=1e-5)
+    assert there["at"] == steps.argmax() + 1
 
 
 @pytest.mark.parametrize(("p", "n"), list(itertools.product([2, 3, 8, 100], [1, 2e4, 1e8])))
