@@ -14,6 +14,7 @@
     await loaded;
     const found = Object.entries(selector_to_html).find(([selector]) => link.matches(selector));
     if (!found || link._tippy) return;
+    link.removeAttribute("title"); // or the browser shows it beside the preview
     const tip = tippy(link, { content: found[1], allowHTML: true, placement: "auto-start", maxWidth: 500 });
     if (link.matches(":hover, :focus")) tip.show();
   }

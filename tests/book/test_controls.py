@@ -1,11 +1,12 @@
 """No dead control: each one of each page is used, by keyboard and mouse, and the page answers."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from .conftest import Visit
+from .conftest import Visit, soup
 
 FIGURE = "article .fc-explorer"
 # What a reader can operate; the last two open and close, and all are used below.
@@ -155,13 +156,26 @@ def test_solutions_open(visit: Callable[..., Visit], name: str) -> None:
         expect(box).not_to_have_text(before, use_inner_text=True)
 
 
-def test_equations_are_previewed(visit: Callable[..., Visit], name: str) -> None:
+def test_links_are_previewed(visit: Callable[..., Visit], name: str) -> None:
+    """The first equation, source and term of the page that are linked to."""
     page = visit(name).page
-    for link in page.locator("article p a.reference.internal[href*='#equation-']:visible").all()[
-        :1
-    ]:
-        link.hover()
-        expect(page.locator(".tippy-box")).to_be_visible()
+    for target, shown in (
+        ("#equation-", ".math"),
+        ("references.html#", ".citation"),
+        ("glossary.html#term-", "dd"),
+    ):
+        for link in page.locator(f"article p a[href*='{target}']:visible").all()[:1]:
+            link.hover()
+            expect(page.locator(f".tippy-box {shown}").first).to_be_visible()
+            page.mouse.move(0, 0)
+            expect(page.locator(".tippy-box")).to_have_count(0)
+
+
+def test_chapters_lead_to_the_glossary(name: str, html: Path) -> None:
+    if name.startswith("notebooks/"):
+        links = soup(html / f"{name}.html").select("article a[href*='glossary.html#term-']")
+        assert len(links) > 3
+        assert len({link["href"] for link in links}) == len(links), "only the first use is a link"
 
 
 def test_code_can_be_copied(visit: Callable[..., Visit], name: str) -> None:
