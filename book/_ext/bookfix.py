@@ -4,6 +4,7 @@
 - `one_page_handlers`: let the extensions that only know HTML take part in the one-page edition.
 - `unique_ids`: give every proof, exercise and solution of a page an id of its own.
 - `setup`: no progress bars in the notebooks that the book executes.
+- `describe`: what other sites and search engines show of a page, in whole words.
 - `lost`: a page for addresses that lead nowhere.
 - `site_files`: a sitemap and robots.txt, when BOOK_URL says where the book is published.
 """
@@ -76,6 +77,17 @@ def site_address(app: Sphinx, config: object) -> None:
     """Take the published address from the environment; a local build has none."""
     url = os.environ.get("BOOK_URL", "").rstrip("/")
     app.config.html_baseurl = app.config.ogp_site_url = url and url + "/"
+    if url:  # `make editions` puts the PDF beside the pages that are published
+        link = f'<p><a href="{url}/editions/book.pdf">The whole book as a PDF</a></p>'
+        app.config.html_theme_options["extra_footer"] = link
+
+
+def describe(app: Sphinx, name: str, template: str, context: dict, doctree: object) -> None:
+    """Mend the description that OpenGraph makes of a list, and the front page's doubled title."""
+    if "metatags" in context:
+        context["metatags"] = context["metatags"].replace(";, ", "; ")
+    if name == app.config.root_doc:
+        context["docstitle"] = ""
 
 
 LOST = """<h1>There is no such page</h1>
@@ -121,6 +133,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("builder-inited", one_page_handlers)
     app.connect("env-get-outdated", stale_pages)
     app.connect("doctree-read", unique_ids)
+    app.connect("html-page-context", describe, priority=900)  # after OpenGraph
     app.connect("html-collect-pages", lost)
     app.connect("build-finished", keep_stamp)
     app.connect("build-finished", site_files)
