@@ -32,8 +32,7 @@ serve: html ## serve the built book on this machine
 	@$(BIN)/python tools/serve.py $(HTML)
 
 lab: $(VENV)/.ready ## JupyterLab on the notebooks
-	@$(BIN)/jupyter lab --LabApp.news_url=None \
-	  --LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate notebooks
+	@$(BIN)/jupyter lab notebooks
 
 test: lint unit nbval browse ## everything: style, types, package, notebooks, pages in a browser
 

@@ -73,6 +73,10 @@
   all(".cell.tag_hide-input > details").forEach((fold) => fold.remove());
   all("details").forEach((fold) => { fold.open = true; });
   all(".fc-reveal > .summary").forEach((words) => { words.textContent = "Answer"; words.style.fontWeight = 600; });
+  // A few lines of code stay on one page.
+  all("pre").filter((code) => code.textContent.split("\n").length < 15).forEach((code) => code.classList.add("short"));
+  all("div.cell_output img").filter((image) => image.naturalWidth > 2 * image.naturalHeight)
+    .forEach((image) => image.classList.add("wide")); // two panels
   // Of the package, the signatures and what each thing is in one sentence.
   all("dl.py > dd").forEach((dd) => [...dd.children].slice(1).forEach((more) => more.remove()));
   // One copy of each formula, with its source as the alternative text.

@@ -36,3 +36,9 @@ export PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
 say "Installing the locked packages into $venv …"
 "$venv/bin/python" -m pip install -q --require-hashes -r requirements.lock
 "$venv/bin/python" -m pip install -q --no-deps --no-build-isolation -e .
+
+# JupyterLab asks nobody for news or newer versions, and does not ask whether it should.
+settings="$venv/share/jupyter/lab/settings"
+mkdir -p "$settings"
+echo '{"@jupyterlab/apputils-extension:notification": {"checkForUpdates": false, "fetchNews": "false"}}' \
+    > "$settings/overrides.json"
