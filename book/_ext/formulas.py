@@ -60,10 +60,11 @@ class Tails(SphinxPostTransform):
     def run(self, **_: Any) -> None:
         """Move it into the formula's node."""
         for node in self.document.findall(nodes.math):
-            after = node.next_node(siblings=True, descend=False)
+            parent, place = node.parent, node.parent.index(node) + 1
+            after = parent[place] if place < len(parent) else None
             if isinstance(after, nodes.Text) and (tail := TAIL.match(after)):
                 node["tail"] = tail[0]
-                node.parent.replace(after, nodes.Text(after[tail.end() :]))
+                parent[place] = nodes.Text(after[tail.end() :])
 
 
 def tied(formula: str, tail: str) -> str:

@@ -28,11 +28,14 @@ class Terms(SphinxPostTransform):
         open_terms = {name for name, _, kind, *_ in objects if kind == "term"}
         for paragraph in list(self.document.findall(nodes.paragraph)):
             if isinstance(paragraph.parent, nodes.section):
-                for words in [child for child in paragraph if isinstance(child, nodes.Text)]:
-                    paragraph.replace(words, list(self.linked(words.astext(), open_terms)))
+                paragraph[:] = [new for old in paragraph for new in self.linked(old, open_terms)]
 
-    def linked(self, words: str, open_terms: set[str]) -> Iterator[nodes.Node]:
-        """Yield the words again, links for the terms that are still open."""
+    def linked(self, node: nodes.Node, open_terms: set[str]) -> Iterator[nodes.Node]:
+        """Yield the node again; of a text, with links for the terms that are still open."""
+        if not isinstance(node, nodes.Text):
+            yield node
+            return
+        words = node.astext()
         while found := search(words, open_terms):
             term = next(t for t in open_terms if t.lower() == found[1].lower())
             open_terms.remove(term)

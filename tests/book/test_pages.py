@@ -59,6 +59,18 @@ def test_every_picture_is_described(page: BeautifulSoup) -> None:
     assert poor == []
 
 
+def test_punctuation_stays_with_its_formula(page: BeautifulSoup) -> None:
+    """A line never begins with the full stop that ends a formula."""
+    after = [formula.next_sibling for formula in page.select("article span.math")]
+    assert [text for text in after if isinstance(text, str) and re.match(r"[.,;:!?)]", text)] == []
+
+
+def test_choices_are_one_piece(page: BeautifulSoup) -> None:
+    """A label is laid out in columns: the button, and all of the text."""
+    labels = [[part.name for part in label] for label in page.select(".fc-choices label")]
+    assert [parts for parts in labels if parts != ["input", "span"]] == []
+
+
 def test_links_resolve(html: Path, name: str, page: BeautifulSoup) -> None:
     """Every local link, picture, script and style exists, and so does every anchor."""
     here = html / f"{name}.html"
