@@ -549,6 +549,24 @@ def test_mistakes_are_named(tmp_path: Path, source: str, complaint: str) -> None
     assert complaint in done.stderr
 
 
+def test_published_copy_knows_its_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    base = "https://example.org/book/"
+    monkeypatch.setenv("BOOK_URL", base)
+    (tmp_path / "conf.py").write_text(CONF, encoding="utf-8")
+    (tmp_path / "index.md").write_text("# Page\n", encoding="utf-8")
+    done = sphinx(tmp_path, out := tmp_path / "_build", "-b", "html")
+    assert done.returncode == 0, done.stderr
+    page, lost = (
+        BeautifulSoup((out / f"{name}.html").read_text(), "html.parser")
+        for name in ("index", "404")
+    )
+    assert page.select_one("link[rel=canonical]")["href"] == f"{base}index.html"
+    assert page.select_one(".extra_footer a")["href"] == f"{base}editions/book.pdf"
+    assert all(link["href"].startswith(base) for link in lost.select("article a"))
+    assert f"<loc>{base}index.html</loc>" in (out / "sitemap.xml").read_text()
+    assert f"Sitemap: {base}sitemap.xml" in (out / "robots.txt").read_text()
+
+
 def test_listing_is_the_source_without_docstring(ask: Page) -> None:
     shown = ask.locator("#lst-gd pre").inner_text()
     source = (ROOT / "fedcore/reference/part_one.py").read_text(encoding="utf-8")
