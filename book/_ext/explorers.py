@@ -92,6 +92,8 @@ def visit_explorer(self: Any, node: explorer) -> None:
     listed = [{"src": write_frame(self.builder, f), "alt": f["alt"]} for f in node["frames"]]
     data = json.dumps(settings | {"frames": listed}, ensure_ascii=False).replace("</", "<\\/")
     self.document["explorers"] = number = self.document.get("explorers", 0) + 1
+    # The words that a computed figure says of itself; the same are spoken once the slider rests.
+    reading = '<p class="fc-reading" aria-hidden="true"></p>' if settings["page"] else ""
     still = f'<p class="fc-frame">{html.escape(first["alt"])}</p>'
     if listed:
         size = f'width="{first["width"]}" height="{first["height"]}" loading="lazy"'
@@ -99,7 +101,7 @@ def visit_explorer(self: Any, node: explorer) -> None:
         still = f'<img class="fc-frame" src="{source}" alt="{self.attval(first["alt"])}" {size}>'
     self.body.append(
         '<div class="fc-explorer" role="group" aria-label="Interactive figure" '
-        f'data-page="{settings["page"]}"><div class="fc-stage">{still}</div>'
+        f'data-page="{settings["page"]}"><div class="fc-stage">{still}</div>{reading}'
         f"{controls(settings, f'fc-{number}', self.attval)}"
         f'<script type="application/json">{data}</script></div>'
     )

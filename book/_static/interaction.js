@@ -72,10 +72,7 @@ function pictures(root, { values, start, frames }) {
 
 function computed(root, settings) {
   const view = book.explorables.mount(root.querySelector(".fc-stage"), settings);
-  const line = document.createElement("p");
-  line.className = "fc-reading";
-  line.setAttribute("aria-hidden", "true"); // the same words are spoken once the slider rests
-  root.querySelector(".fc-controls").before(line);
+  const line = root.querySelector(".fc-reading");
   const draw = view.show;
   view.show = (values) => (line.textContent = draw(values));
   return view;
