@@ -73,7 +73,8 @@
   all(".cell.tag_hide-input > details").forEach((fold) => fold.remove());
   all("details").forEach((fold) => { fold.open = true; });
   all(".fc-reveal > .summary").forEach((words) => { words.textContent = "Answer"; words.style.fontWeight = 600; });
-  // A few lines of code stay on one page.
+  // A few lines of code stay on one page; so do tables, but for those that would leave one empty.
+  all("table").filter((table) => table.rows.length > 20).forEach((table) => table.classList.add("long"));
   all("pre").filter((code) => code.textContent.split("\n").length < 15).forEach((code) => code.classList.add("short"));
   all("div.cell_output img").filter((image) => image.naturalWidth > 2 * image.naturalHeight)
     .forEach((image) => image.classList.add("wide")); // two panels
