@@ -4,6 +4,7 @@ VENV ?= .venv
 BIN  := $(VENV)/bin
 NB   ?= $(sort $(wildcard notebooks/*.ipynb))
 HTML := _build/html
+LIGHTHOUSE := 12.8.2
 
 # No progress bars in tests and pages; the locked packages and no others.
 export TQDM_DISABLE := 1
@@ -12,7 +13,7 @@ export JUPYTER_PREFER_ENV_PATH := 1
 
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help book html serve lab test lint unit peers nbval browse browser notebooks exercises editions pdf lock clean
+.PHONY: help book html serve lab test lint unit peers nbval browse browser lighthouse notebooks exercises editions pdf lock clean
 
 help: ## this list
 	@sed -nE 's/^([a-z]+):.*## /  make \1\t/p' Makefile | expand -t 18
@@ -67,6 +68,16 @@ browse: html browser ## the built pages, in a real browser
 
 browser: $(VENV)/.ready
 	@$(BIN)/python tools/browser.py
+
+.lighthouse/.ready: Makefile
+	PUPPETEER_SKIP_DOWNLOAD=1 npm install --silent --no-audit --no-fund --no-save --no-package-lock \
+	  --ignore-scripts --prefix .lighthouse lighthouse@$(LIGHTHOUSE)
+	@touch $@
+
+# Times are no tests: they depend on the machine, so this runs once a week and by hand.
+lighthouse: html browser .lighthouse/.ready ## scores and reaction times of the pages (PAGES=...; needs Node)
+	$(BIN)/python tools/lighthouse.py $(PAGES)
+	$(BIN)/python tools/reaction.py $(PAGES)
 
 notebooks: $(VENV)/.ready ## execute and strip the notebooks (NB=path for some)
 	$(if $(NB),$(BIN)/python tools/notebooks.py $(NB))
