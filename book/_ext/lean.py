@@ -70,7 +70,15 @@ FONTS = """
         href: `ROOT_static/vendor/katex/fonts/KaTeX_${name}.woff2` }));
     });
   </script>"""
-FIRST = 4000  # characters, more than the first view of a page holds
+FIRST = 2500  # characters, what the first view of a page holds on a large screen
+# A piece of a page: a tag, text, or what has neither for this purpose.
+TOKEN = re.compile(
+    r"<!.*?>|<(math|script|style)\b.*?</\1>"
+    r"|<(?P<end>/?)(?P<name>\w[\w-]*)[^>]*?(?P<empty>/?)>|[^<]+|<",
+    re.DOTALL,
+)
+BLOCKS = {"p", "ul", "ol", "dl", "div", "details", "figure", "table", "aside"}
+VOID = {"br", "col", "hr", "img", "input", "link", "meta", "wbr"}
 
 
 def lean(name: str, page: str) -> str:
@@ -91,13 +99,23 @@ def lean(name: str, page: str) -> str:
 
 
 def mark_later(page: str) -> str:
-    """Mark the sections that begin below the first view: their blocks are laid out when near."""
-    head, *sections = re.split(r"(?=<section id=)", page)
-    marked, before = [head], 0
-    for section in sections:
-        tag = '<section class="fc-later" id=' if before > FIRST else "<section id="
-        marked.append(section.replace("<section id=", tag, 1))
-        before += len(re.sub(r"<math.*?</math>|<[^>]*>|\s+", "", section, flags=re.DOTALL))
+    """Mark the blocks that begin below the first view: they are laid out when they come near."""
+    marked: list[str] = []
+    parents: list[str] = []
+    shown = 0
+    for token in TOKEN.finditer(page):
+        text, (end, name, empty) = token[0], token.group("end", "name", "empty")
+        if name == "article":
+            parents, shown = [], 0
+        elif name in BLOCKS and shown > FIRST and not end and parents[-1:] == ["section"]:
+            text = text.replace(name, f"{name} data-later", 1)
+        if end:
+            del parents[-1:]
+        elif name and not empty and name not in VOID:
+            parents.append(name)
+        elif not text.startswith("<"):
+            shown += len("".join(text.split()))
+        marked.append(text)
     return "".join(marked)
 
 
