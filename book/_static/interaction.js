@@ -52,13 +52,17 @@ function explorer(root) {
   if (settings.page) show();
 }
 
-// Prepared frames: fetched when the figure comes near, so that the first move answers at once.
+// Prepared frames: fetched when the figure comes near, those beside the first one before the others,
+// so that the first move answers at once.
 function pictures(root, { values, start, frames }) {
   const image = root.querySelector(".fc-frame");
+  const moves = (k) => values.reduceRight(
+    ([sum, rest], { length }, i) => [sum + Math.abs(rest % length - start[i]), Math.floor(rest / length)], [0, k])[0];
+  const nearest = frames.map((frame, k) => [moves(k), frame.src]).sort(([a], [b]) => a - b);
   new IntersectionObserver((seen, observer) => {
     if (!seen.some((entry) => entry.isIntersecting)) return;
     observer.disconnect();
-    root.frames = frames.map(({ src }) => Object.assign(new Image(), { src }));
+    root.frames = nearest.map(([, src]) => Object.assign(new Image(), { src }));
   }, { rootMargin: "400px" }).observe(root);
   return {
     scales: values.map((words, i) => ({ words, values: words.map((_, at) => at), start: start[i] })),

@@ -338,6 +338,21 @@ def test_every_frame_is_shown_at_its_values(moving: Page) -> None:
     assert len(seen) == 6
 
 
+def test_frames_of_the_first_move_come_first(moving: Page) -> None:
+    """The start, its two neighbours in t, the one in eta; then those two moves away."""
+    figure = moving.locator(".fc-explorer").first
+    figure.scroll_into_view_if_needed()
+    moving.wait_for_function("box => box.frames", arg=figure.element_handle())
+    order = figure.evaluate("""box => {
+      const { frames } = JSON.parse(box.querySelector("script").textContent);
+      const alt = (image) => frames.find(({ src }) => image.src.endsWith(src.slice(2))).alt;
+      return box.frames.map(alt);
+    }""")
+    assert order[0] == "eta 0.5, t 3"
+    assert set(order[1:4]) == {"eta 0.5, t 2", "eta 0.5, t 4", "eta 0.1, t 3"}
+    assert len(order) == 6
+
+
 def test_page_needs_no_widget_library(book: Callable[[str], Path]) -> None:
     text = (book("html") / "moving.html").read_text(encoding="utf-8")
     assert "vnd.jupyter" not in text
