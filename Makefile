@@ -13,7 +13,7 @@ export JUPYTER_PREFER_ENV_PATH := 1
 
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help book html serve lab test lint unit peers nbval browse browser lighthouse notebooks exercises editions pdf lock clean
+.PHONY: help book html serve lab test lint unit peers soak nbval browse browser lighthouse notebooks exercises editions pdf bench lock clean
 
 help: ## this list
 	@sed -nE 's/^([a-z]+):.*## /  make \1\t/p' Makefile | expand -t 18
