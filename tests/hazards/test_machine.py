@@ -15,7 +15,6 @@ from pathlib import Path
 
 import psutil
 import pytest
-from conftest import gone
 
 from fedcore import (
     Everyone,
@@ -142,12 +141,12 @@ def test_a_process_that_cannot_be_started(monkeypatch):
             go(Processes(2, "fork"))
 
 
-def test_a_fork_server_that_was_killed_is_started_again():
+def test_a_fork_server_that_was_killed_is_started_again(all_gone):
     expected = go(Processes(2))
     servers = [p for p in psutil.Process().children() if "forkserver" in " ".join(p.cmdline())]
     for server in servers:
         server.kill()
-        gone([server.pid])
+        assert all_gone([server.pid])
     assert servers
     assert go(Processes(2)) == expected
 
