@@ -69,7 +69,7 @@ def quick(case):
 
 @cache
 def data(case):
-    """Return X (n, p) and y (n,); float64 for W1 and W2, float32 for clients."""
+    """Return X (n, p) and y (n,), read-only; float64 for W1 and W2, float32 for clients."""
     if not case.n:
         return None, None
     stem = DATA / f"{case.work}-{case.n}"
@@ -78,7 +78,9 @@ def data(case):
         X, y = make(case)
         np.save(stem.with_suffix(".X.npy"), X)
         np.save(stem.with_suffix(".y.npy"), y)
-    return np.load(stem.with_suffix(".X.npy")), np.load(stem.with_suffix(".y.npy"))
+    X, y = (np.load(stem.with_suffix(f".{name}.npy")) for name in "Xy")
+    X.flags.writeable = y.flags.writeable = False  # nobody has to copy them for safety
+    return X, y
 
 
 def make(case):
