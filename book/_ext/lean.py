@@ -7,6 +7,7 @@ from the finished text of a page, and so are the faults that accessibility check
 `tests/book` looks at the result.
 """
 
+import json
 import re
 from html import escape
 from pathlib import Path
@@ -60,16 +61,23 @@ WHEN_WANTED = r"""
     <script defer src="\g<root>_static/previews.js"
       data-load="\g<popper> \g<tippy> \g<texts>"></script>"""
 
-# The fonts of nearly every formula, fetched beside the style sheet: a line that is set anew once
-# they come would jump. A page in a folder has them at once, and may not ask for them so.
+# The fonts of the first view's formulas, fetched beside the style sheet: a line that is set anew
+# once they come would jump. A page in a folder has them at once, and may not ask for them so.
 FONTS = """
   <script>
-    if (location.protocol !== "file:") ["Main-Regular", "Math-Italic"].forEach((name) => {
+    if (location.protocol !== "file:") NAMES.forEach((name) => {
       document.head.append(Object.assign(document.createElement("link"), {
         rel: "preload", as: "font", crossOrigin: "",
         href: `ROOT_static/vendor/katex/fonts/KaTeX_${name}.woff2` }));
     });
   </script>"""
+USED_BY = {  # font: the classes of what is set in it
+    "Main-Regular": "katex",
+    "Math-Italic": "katex",
+    "Size1-Regular": "size1|small-op",
+    "Size2-Regular": "size2|large-op",
+    "AMS-Regular": "mathbb|amsrm",
+}
 FIRST = 2500  # characters, what the first view of a page holds on a large screen
 # A piece of a page: a tag, text, or what has neither for this purpose.
 TOKEN = re.compile(
@@ -92,10 +100,16 @@ def lean(name: str, page: str) -> str:
     for pattern, replacement in CHANGE:
         page = re.sub(pattern, replacement, page)
     page = re.sub(r"<summary>.*?</summary>", name_formula, page, flags=re.DOTALL)
-    if 'class="math' in page:
-        root = "../" * name.count("/")
-        page = page.replace("<title>", FONTS.strip().replace("ROOT", root) + "\n    <title>", 1)
-    return mark_later(page)
+    return preload_fonts(name, mark_later(page))
+
+
+def preload_fonts(name: str, page: str) -> str:
+    """Ask early for the fonts of the first view."""
+    near = page.partition(" data-later")[0]
+    fonts = [f for f, used in USED_BY.items() if re.search(rf'class="[^"]*\b({used})\b', near)]
+    script = FONTS.strip().replace("NAMES", json.dumps(fonts))
+    script = script.replace("ROOT", "../" * name.count("/"))
+    return page.replace("<title>", f"{script}\n    <title>", 1) if fonts else page
 
 
 def mark_later(page: str) -> str:
