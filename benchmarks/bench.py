@@ -160,7 +160,7 @@ def main():
     old = json.loads(args.out.read_text()) if args.out.exists() else {}
     result = {"machine": machine(), "versions": versions(), "missing": missing}
     result |= {
-        "load": [os.getloadavg()[0]],
+        "load": [*(old.get("load", []) if args.only else []), os.getloadavg()[0]],
         "limits": limits(),
         "cases": old.get("cases", {}),
     }
