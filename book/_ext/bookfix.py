@@ -22,7 +22,7 @@ from docutils import nodes
 from sphinx.application import Sphinx
 
 # What a notebook's numbers depend on, besides the notebook itself.
-SOURCES = ("fedcore/**/*.py", "fedcore/*.mplstyle", "requirements.lock")
+SOURCES = ("fedcore/**/*.py", "fedcore/*.mplstyle", "requirements.lock", "benchmarks/results.json")
 
 REPEATED = {"proof", "proof-content", "exercise-content", "solution-content"}
 
@@ -36,7 +36,7 @@ def fingerprint(root: Path) -> str:
 
 
 def execution_cache(app: Sphinx, *_: object) -> None:
-    """Delete the execution cache and the read notebooks if they were made with other sources."""
+    """Delete the execution cache and the read notebooks if they were made with other sources or numbers."""
     stamp, now = stamp_of(app), fingerprint(Path(app.srcdir))
     if not stamp.exists() or stamp.read_text() != now:
         shutil.rmtree(stamp.parent, ignore_errors=True)
