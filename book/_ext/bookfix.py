@@ -36,16 +36,15 @@ def fingerprint(root: Path) -> str:
 
 
 def execution_cache(app: Sphinx, *_: object) -> None:
-    """Delete the execution cache and the read notebooks if they were made with other sources or numbers."""
+    """Delete the execution cache and the read notebooks if other sources made them."""
     stamp, now = stamp_of(app), fingerprint(Path(app.srcdir))
     if not stamp.exists() or stamp.read_text() != now:
         shutil.rmtree(stamp.parent, ignore_errors=True)
 
 
 def stale_pages(app: Sphinx, env: object, added: set, changed: set, removed: set) -> list[str]:
-    """Have every notebook read again once the cache was dropped."""
-    notebooks = (d for d in app.env.found_docs if app.env.doc2path(d).endswith(".ipynb"))
-    return [] if stamp_of(app).exists() else list(notebooks)
+    """Have every page read again once the cache was dropped: some Markdown pages compute, too."""
+    return [] if stamp_of(app).exists() else list(app.env.found_docs)
 
 
 def keep_stamp(app: Sphinx, error: Exception | None) -> None:
