@@ -1,6 +1,7 @@
 """What the book needs and its tools leave out.
 
 - `execution_cache`: drop the executed notebooks when the package that they import has changed.
+- `look`: write all pages anew when a style sheet, a script or an extension of the book has changed.
 - `one_page_handlers`: let the extensions that only know HTML take part in the one-page edition.
 - `unique_ids`: give every proof, exercise and solution of a page an id of its own.
 - `setup`: no progress bars in the notebooks that the book executes.
@@ -20,24 +21,28 @@ from xml.sax.saxutils import escape
 
 from docutils import nodes
 from sphinx.application import Sphinx
+from sphinx.config import Config
 
 # What a notebook's numbers depend on, besides the notebook itself.
 SOURCES = ("fedcore/**/*.py", "fedcore/*.mplstyle", "requirements.lock", "benchmarks/results.json")
 
+# What a page's look depends on, besides its text.
+LOOK = ("book/_ext/*.py", "book/_static/*.*")
+
 REPEATED = {"proof", "proof-content", "exercise-content", "solution-content"}
 
 
-def fingerprint(root: Path) -> str:
-    """Hash the sources of the package and the lock file, names and contents."""
+def fingerprint(root: Path, patterns: tuple[str, ...]) -> str:
+    """Hash files, names and contents."""
     digest = hashlib.sha256()
-    for path in sorted(p for pattern in SOURCES for p in root.glob(pattern)):
+    for path in sorted(p for pattern in patterns for p in root.glob(pattern)):
         digest.update(f"{path.relative_to(root)}\0".encode() + path.read_bytes())
     return digest.hexdigest()
 
 
 def execution_cache(app: Sphinx, *_: object) -> None:
     """Delete the execution cache and the read notebooks if other sources made them."""
-    stamp, now = stamp_of(app), fingerprint(Path(app.srcdir))
+    stamp, now = stamp_of(app), fingerprint(Path(app.srcdir), SOURCES)
     if not stamp.exists() or stamp.read_text() != now:
         shutil.rmtree(stamp.parent, ignore_errors=True)
 
@@ -50,12 +55,17 @@ def stale_pages(app: Sphinx, env: object, added: set, changed: set, removed: set
 def keep_stamp(app: Sphinx, error: Exception | None) -> None:
     if error is None:
         stamp_of(app).parent.mkdir(exist_ok=True)
-        stamp_of(app).write_text(fingerprint(Path(app.srcdir)))
+        stamp_of(app).write_text(fingerprint(Path(app.srcdir), SOURCES))
 
 
 def stamp_of(app: Sphinx) -> Path:
     """Where the sources' hash is kept: with the executed notebooks, so that both go together."""
     return Path(app.outdir).parent / ".jupyter_cache/fedcore.sha256"
+
+
+def look(app: Sphinx, config: Config) -> None:
+    """Make the look a setting: Sphinx writes the pages anew when a setting has changed."""
+    config["book_look"] = fingerprint(Path(app.srcdir), LOOK)
 
 
 def one_page_handlers(app: Sphinx) -> None:
@@ -72,7 +82,7 @@ def unique_ids(app: Sphinx, doctree: nodes.document) -> None:
             node["ids"] = [f"{name}-{page}-{next(count)}"]
 
 
-def site_address(app: Sphinx, config: object) -> None:
+def site_address(app: Sphinx, config: Config) -> None:
     """Take the published address from the environment; a local build has none."""
     url = os.environ.get("BOOK_URL", "").rstrip("/")
     app.config.html_baseurl = app.config.ogp_site_url = url and url + "/"
@@ -127,6 +137,8 @@ def site_files(app: Sphinx, error: Exception | None) -> None:
 
 def setup(app: Sphinx) -> dict[str, bool]:
     os.environ.setdefault("TQDM_DISABLE", "1")  # a progress bar would be a dead widget in the page
+    app.add_config_value("book_look", "", "html")
+    app.connect("config-inited", look)
     app.connect("config-inited", site_address)
     app.connect("builder-inited", execution_cache, priority=1)
     app.connect("builder-inited", one_page_handlers)
