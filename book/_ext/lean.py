@@ -77,6 +77,7 @@ USED_BY = {  # font: the classes of what is set in it
     "Size1-Regular": "size1|small-op",
     "Size2-Regular": "size2|large-op",
     "AMS-Regular": "mathbb|amsrm",
+    "Caligraphic-Regular": "mathcal",
 }
 FIRST = 2500  # characters, what the first view of a page holds on a large screen
 # A piece of a page: a tag, text, or what has neither for this purpose.
