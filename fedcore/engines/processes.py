@@ -89,15 +89,22 @@ class ProcessCrew:
         self.desk = self.shared.arrays()
         self.workers: dict[int, Worker] = {}
         self.close = weakref.finalize(self, _stop, self.workers, self.desk.order, os.getpid())
-        self._fill_posts()
+        self._fill_posts(shards)
 
-    def _fill_posts(self) -> None:
-        """Hire for every free post and wait until the new workers have unpacked the run."""
+    def _fill_posts(self, shards: Shards | None = None) -> None:
+        """Hire for every free post and wait until the new workers have unpacked the run.
+
+        While the first ones start, their data are copied to where they will look for them.
+        """
         free = [rank for rank in range(self.config.workers) if rank not in self.workers]
         try:
             with interrupts_wait():
                 for rank in free:
                     self.workers[rank] = self._hire(rank)
+            if shards:
+                self._lay_out(shards)
+            for rank in free:
+                self.workers[rank].go.release()
             began = time.monotonic()
             for rank in free:
                 word, how = self._word(rank, "starting", START, began)
@@ -110,6 +117,12 @@ class ProcessCrew:
         except BaseException:
             self.close()
             raise
+
+    def _lay_out(self, shards: Shards) -> None:
+        try:
+            self.shared.fill(shards)
+        except OSError as error:
+            raise WorkerError(f"no shared memory for this run: {error}") from error
 
     def _hire(self, rank: int) -> Worker:
         if self.config.method == "fork" and threading.active_count() > 1:

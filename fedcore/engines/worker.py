@@ -52,6 +52,9 @@ def serve(post: Post, blob: bytes, shared: Desk) -> None:
     _follow_parent()
     me = os.getpid()
     desk = shared.arrays()
+    heard(post.go)  # the data are there
+    if desk.order[2]:
+        return
     try:
         task: Task = cloudpickle.loads(blob)
         shards = Shards(locked(desk.X), locked(desk.y), desk.offsets)
