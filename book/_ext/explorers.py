@@ -30,6 +30,7 @@ FIGURES = (
     "collectives",
     "parabolas",
 )
+BESIDE = 24  # letters of a name and a value that leave room for a slider on a phone
 VIEW = '<script type="application/vnd.jupyter.widget-view+json">'
 IMG = re.compile(
     r'<img alt="(?P<alt>[^"]*)" width="(?P<width>\d+)" height="(?P<height>\d+)"'
@@ -123,9 +124,11 @@ def controls(settings: dict[str, Any], name: str, esc: Any) -> str:
     buttons = ("" if settings["play"] is None else play) + (
         '<button type="button" class="fc-reset">Reset</button>'
     )
-    longest = max(len(value) for values in settings["values"] for value in values)
+    longest = max(8, *(len(value) for values in settings["values"] for value in values))
+    long = longest + max(map(len, settings["labels"])) > BESIDE
     return (
-        f'<div class="fc-controls" style="--fc-value: {max(longest, 8)}ch">{"".join(rows)}'
+        f'<div class="fc-controls{" fc-long" * long}" style="--fc-value: {longest}ch">'
+        f"{''.join(rows)}"
         f'<div class="fc-buttons">{buttons}</div></div>'
         '<p class="fc-said" role="status"></p>'
     )

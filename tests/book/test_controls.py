@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from .conftest import Visit, soup
+from .conftest import PHONE, Visit, soup
 
 FIGURE = "article .fc-explorer"
 # What a reader can operate; the last two open and close, and all are used below.
@@ -83,6 +83,12 @@ def test_sliders_move_the_picture(visit: Callable[..., Visit], name: str) -> Non
             assert changed(figure, last), "mouse"
             figure.locator(".fc-reset").click()
             expect(slider).to_have_attribute("aria-valuetext", said or "")
+
+
+def test_sliders_have_room_on_a_phone(visit: Callable[..., Visit], name: str) -> None:
+    sliders = visit(name, size=PHONE).page.locator(f"{FIGURE} input[type=range]")
+    widths = sliders.evaluate_all("all => all.map((e) => e.getBoundingClientRect().width)")
+    assert all(width > 90 for width in widths), widths
 
 
 def test_points_can_be_moved(visit: Callable[..., Visit], name: str) -> None:
