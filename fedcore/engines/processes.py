@@ -101,7 +101,7 @@ class ProcessCrew:
             with interrupts_wait():
                 for rank in free:
                     self.workers[rank] = self._hire(rank)
-            if shards:
+            if shards is not None:
                 self._lay_out(shards)
             for rank in free:
                 self.workers[rank].go.release()
