@@ -347,6 +347,7 @@ PARENT = """
         return states
 
     if __name__ == "__main__":
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)  # a test run may be told to ignore it
         states = begin(sys.argv[1])
         if sys.argv[2] != "idle":
             next(states)
