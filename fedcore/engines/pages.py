@@ -1,8 +1,8 @@
 """Shared memory in huge pages.
 
 A processor remembers where a few thousand pages lie. A product with a matrix of many more pages
-waits for each of them to be looked up. A process's own memory comes in pages of 2 MiB by itself,
-shared memory in pages of 4 KiB; Linux makes 2 MiB of them when it is asked to, from 6.1 on.
+waits for each of them to be looked up. NumPy asks for pages of 2 MiB for its own large arrays;
+shared memory comes in pages of 4 KiB, of which Linux makes large ones when told to, from 6.1 on.
 """
 
 import ctypes
