@@ -47,7 +47,7 @@ CASES = {
     "W1": Case("gd", 100, 200_000, 100),
     "W2": Case("sgd", 7, 200_000, 100, batch=32),
     "W3 MLP, 10 of 100": federated(100, 10, NET, units=4),
-    "W3 MLP, 100 of 100": federated(100, 100, NET, units=1),
+    "W3 MLP, 100 of 100": federated(100, 100, NET, units=3),
     "W3 softmax, 10 of 100": federated(100, 10, units=10),
     "W3 softmax, 100 of 100": federated(100, 100, units=3),
     "W4 10 of 1,000": federated(1_000, 10, n_k=60, units=20),
