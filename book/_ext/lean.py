@@ -34,6 +34,16 @@ CUT_UNLESS_SEARCHING = [
 CHANGE = [
     # Scripts wait until the page is read; they keep their order.
     (r"<script (?=[^>]*\bsrc=)(?![^>]*\b(?:defer|async)\b)", "<script defer "),
+    # Who has chosen nothing gets the colours of the system, before the first paint.
+    (
+        r"(?s:document\.documentElement\.dataset\.mode = .*?\.theme = [^;]*;)",
+        """{
+      const { dataset } = document.documentElement;
+      dataset.mode = localStorage.getItem("mode") || "auto";
+      const system = matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light";
+      dataset.theme = dataset.mode === "auto" ? system : dataset.mode;
+    }""",
+    ),
     # A picture keeps its place while it is fetched, and is fetched when it comes near.
     (
         r'(<img [^>]*)style="width: (\d+)px; height: (\d+)px;"',

@@ -65,6 +65,16 @@ def test_nothing_jumps(browser: Browser, address: str, name: str) -> None:
         assert page.evaluate(SHIFTS) < 0.1  # "good" in Web Vitals
 
 
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_first_paint_has_the_systems_colours(browser: Browser, address: str, scheme: str) -> None:
+    """The theme's own script would turn a page dark after it was seen light."""
+    with browser.new_context(color_scheme=scheme) as context:
+        page = context.new_page()
+        page.route("**/pydata-sphinx-theme.js*", lambda route: route.abort())
+        page.goto(f"{address}/book/intro.html")
+        assert page.locator("html").get_attribute("data-theme") == scheme
+
+
 def test_lost_readers_find_the_way(html: Path) -> None:
     lost = soup(html / "404.html")
     assert lost.select_one("article a[href$='intro.html']")
