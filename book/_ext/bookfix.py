@@ -4,6 +4,7 @@
 - `look`: write all pages anew when a style sheet, a script or an extension of the book has changed.
 - `one_page_handlers`: let the extensions that only know HTML take part in the one-page edition.
 - `unique_ids`: give every proof, exercise and solution of a page an id of its own.
+- `phrases`: mark the cells of tables that hold more than a word, so that they keep room on a phone.
 - `setup`: no progress bars in the notebooks that the book executes.
 - `describe`: what other sites and search engines show of a page, in whole words.
 - `lost`: a page for addresses that lead nowhere.
@@ -28,6 +29,8 @@ SOURCES = ("fedcore/**/*.py", "fedcore/*.mplstyle", "requirements.lock", "benchm
 
 # What a page's look depends on, besides its text.
 LOOK = ("book/_ext/*.py", "book/_static/*.*")
+
+PHRASE = 24  # letters; a cell with more of them is read, not looked up
 
 REPEATED = {"proof", "proof-content", "exercise-content", "solution-content"}
 
@@ -80,6 +83,14 @@ def unique_ids(app: Sphinx, doctree: nodes.document) -> None:
     for node in doctree.findall(nodes.Element):
         if name := next(iter(REPEATED & set(node.get("ids", ()))), None):
             node["ids"] = [f"{name}-{page}-{next(count)}"]
+
+
+def phrases(app: Sphinx, doctree: nodes.document, name: str) -> None:
+    """Name the class of cells with phrases; the source of a formula is no phrase."""
+    for cell in doctree.findall(nodes.entry):
+        words = (t for t in cell.findall(nodes.Text) if not isinstance(t.parent, nodes.math))
+        if sum(map(len, words)) > PHRASE:
+            cell["classes"].append("fc-phrase")
 
 
 def site_address(app: Sphinx, config: Config) -> None:
@@ -144,6 +155,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("builder-inited", one_page_handlers)
     app.connect("env-get-outdated", stale_pages)
     app.connect("doctree-read", unique_ids)
+    app.connect("doctree-resolved", phrases)
     app.connect("html-page-context", describe, priority=900)  # after OpenGraph
     app.connect("html-collect-pages", lost)
     app.connect("build-finished", keep_stamp)
