@@ -1,6 +1,8 @@
 """What a reader can do in a page: predict, check, unfold; each works without a script too.
 
-Directives: `predict`, `quiz`, `chapter-card`. The figures that move are in explorers.py.
+A box is an admonition whose class says which: `predict`, `quiz`, `chapter-card` or `listing`.
+JupyterLab shows admonitions, and would not know directives of ours. The figures that move are in
+explorers.py, the listings in listings.py.
 """
 
 import html
@@ -9,6 +11,8 @@ from typing import Any, ClassVar
 
 from docutils import nodes
 from docutils.parsers.rst import directives
+from docutils.parsers.rst.directives import admonitions
+from listings import Listing
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
@@ -63,11 +67,8 @@ def pass_by(self: Any, node: nodes.Node) -> None:
 
 
 class Box(SphinxDirective):
-    """A question in a box: the argument is the question, the content holds the answer."""
+    """A question in a box: the title is the question, the content holds the answer."""
 
-    required_arguments = 1
-    final_argument_whitespace = True
-    has_content = True
     kind: ClassVar[str]
     title: ClassVar[str]
     option_spec: ClassVar = {"name": directives.unchanged_required}
@@ -191,7 +192,6 @@ class Quiz(Box):
 class ChapterCard(SphinxDirective):
     """Say what a chapter gives, asks for and costs."""
 
-    has_content = True
     option_spec: ClassVar = {
         "minutes": directives.positive_int,
         "seconds": directives.positive_int,
@@ -215,7 +215,7 @@ class ChapterCard(SphinxDirective):
                 *body.children,
                 class_="fc-card",
                 role="group",
-                aria_label="About this chapter",
+                aria_label=self.arguments[0],
             )
         ]
 
@@ -225,6 +225,30 @@ class ChapterCard(SphinxDirective):
         parts = [f"{o['minutes']} min to read", f"{o['seconds']} s to run", f"Data: {o['data']}"]
         items = "".join(f"<li>{html.escape(part)}</li>" for part in parts)
         return nodes.raw("", f'<ul class="fc-costs">{items}</ul>', format="html")
+
+
+BOXES = {"predict": Predict, "quiz": Quiz, "chapter-card": ChapterCard, "listing": Listing}
+
+
+class Admonition(admonitions.Admonition):
+    """An admonition, or the box that its class names."""
+
+    option_spec: ClassVar = {
+        name: check
+        for directive in (*BOXES.values(), admonitions.Admonition)
+        for name, check in (directive.option_spec or {}).items()
+    }
+
+    def run(self) -> list[nodes.Node]:
+        """Return the nodes of the box."""
+        named = [BOXES[name] for name in self.options.get("class", ()) if name in BOXES]
+        if not named:
+            return list(super().run())
+        box = named[0](
+            self.name, self.arguments, self.options, self.content, self.lineno,
+            self.content_offset, self.block_text, self.state, self.state_machine,
+        )  # fmt: skip
+        return list(box.run())
 
 
 def is_choice_list(node: nodes.Node) -> bool:
@@ -260,12 +284,9 @@ def choice(item: nodes.Node) -> tuple[bool, nodes.inline, list[nodes.Node]]:
 
 def setup(app: Sphinx) -> dict[str, bool]:
     app.setup_extension("explorers")
-    app.setup_extension("listings")
     handlers = dict.fromkeys(PAGES, (visit_tag, depart_tag))
     app.add_node(tag, **handlers, latex=(pass_by, pass_by), text=(pass_by, pass_by))
-    app.add_directive("predict", Predict)
-    app.add_directive("quiz", Quiz)
-    app.add_directive("chapter-card", ChapterCard)
+    app.add_directive("admonition", Admonition, override=True)
     app.add_css_file("custom.css")
     app.add_js_file("interaction.js", loading_method="defer")
     return {"parallel_read_safe": True, "parallel_write_safe": True}

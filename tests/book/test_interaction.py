@@ -42,7 +42,8 @@ nb_ipywidgets_js = {{}}
 ASK = """
 # A page
 
-:::{predict} How many?
+:::{admonition} How many?
+:class: predict dropdown
 :name: ask-number
 :answer: 0.8
 :tolerance: 0.03
@@ -51,7 +52,8 @@ ASK = """
 The *explanation*.
 :::
 
-:::{predict} Which $x$?
+:::{admonition} Which $x$?
+:class: predict dropdown
 :name: ask-choice
 
 - [ ] The wrong one.
@@ -60,7 +62,8 @@ The *explanation*.
 Because.
 :::
 
-:::{predict} Draw it.
+:::{admonition} Draw it.
+:class: predict dropdown
 :name: ask-sketch
 :sketch: rounds 0 50, loss 0 2
 :curve: 0 2, 50 0
@@ -68,7 +71,8 @@ Because.
 It falls.
 :::
 
-:::{quiz} Which weights?
+:::{admonition} Which weights?
+:class: quiz dropdown
 :name: quiz-weights
 
 - [ ] Equal ones
@@ -79,7 +83,8 @@ It falls.
   All rows count the same.
 :::
 
-:::{chapter-card}
+:::{admonition} About this chapter
+:class: chapter-card
 :minutes: 25
 :seconds: 40
 :data: digits
@@ -95,9 +100,18 @@ It falls.
   Two.
 :::
 
-```{fedcore} reference.gradient_descent
+:::{admonition} fedcore.reference.gradient_descent
+:class: listing
 :name: lst-gd
-```
+
+A hint for JupyterLab.
+:::
+
+:::{admonition} A note
+:class: tip
+
+Other boxes stay what they are.
+:::
 
 ```{explorable} parabolas
 H: [1, 2, 5, 10, 50]
@@ -448,9 +462,9 @@ def test_what_is_no_number_is_asked_again(ask: Page, typed: str) -> None:
 def test_choice_is_judged_and_remembered_until_taken_back(ask: Page) -> None:
     expect(ask.get_by_text("Because.")).to_be_hidden()
     ask.get_by_label("The right one.").check()
-    commit(ask, "ask-choice")
+    box = commit(ask, "ask-choice")
+    expect(box.locator(".fc-verdict")).to_have_text("As you predicted.")
     ask.reload()
-    box = ask.locator("#ask-choice")
     expect(box.locator(".fc-verdict")).to_have_text("As you predicted.")
     expect(ask.get_by_label("The right one.")).to_be_checked()
     expect(ask.get_by_text("Because.")).to_be_visible()
@@ -545,23 +559,33 @@ def test_words_go_to_translators(book: Callable[[str], Path]) -> None:
 @pytest.mark.parametrize(
     ("source", "complaint"),
     [
-        (":::{predict} What?\n:answer: 1\n:::", "predict needs a :name:"),
-        (
-            ":::{predict} What?\n:name: a\n\nText.\n:::",
-            "predict needs :answer:, :sketch: or a list",
-        ),
-        (":::{quiz} What?\n:name: a\n\n- [ ] One\n- [ ] Two\n:::", "at least one ticked"),
-        (":::{chapter-card}\n:minutes: 2\n:::", "chapter-card needs :data: and :seconds:"),
-        ("```{fedcore} reference.nothing\n```", "there is no fedcore.reference.nothing"),
+        ("What?\n:class: predict\n:answer: 1", "predict needs a :name:"),
+        ("What?\n:class: predict\n:name: a\n\nText.", "predict needs :answer:, :sketch: or a list"),
+        ("What?\n:class: quiz\n:name: a\n\n- [ ] One\n- [ ] Two", "at least one ticked"),
+        ("Costs\n:class: chapter-card\n:minutes: 2", "chapter-card needs :data: and :seconds:"),
+        ("fedcore.reference.nothing\n:class: listing", "there is no fedcore.reference.nothing"),
+    ],
+)
+def test_mistakes_in_boxes_are_named(tmp_path: Path, source: str, complaint: str) -> None:
+    assert complaint in complaints(tmp_path, f":::{{admonition}} {source}\n:::")
+
+
+@pytest.mark.parametrize(
+    ("source", "complaint"),
+    [
         ("```{explorable} nothing\nK: [1, 2]\nalt: x\n```", "nothing is not one of"),
         ("```{explorable} parabolas\nK: [1, 2]\n```", "explorable needs alt"),
     ],
 )
-def test_mistakes_are_named(tmp_path: Path, source: str, complaint: str) -> None:
-    (tmp_path / "conf.py").write_text(CONF, encoding="utf-8")
-    (tmp_path / "index.md").write_text(f"# Page\n\n{source}\n", encoding="utf-8")
-    done = sphinx(tmp_path, tmp_path / "_build", "-b", "dummy")
-    assert complaint in done.stderr
+def test_mistakes_in_figures_are_named(tmp_path: Path, source: str, complaint: str) -> None:
+    assert complaint in complaints(tmp_path, source)
+
+
+def complaints(folder: Path, source: str) -> str:
+    """Return what is said of a page with this source."""
+    (folder / "conf.py").write_text(CONF, encoding="utf-8")
+    (folder / "index.md").write_text(f"# Page\n\n{source}\n", encoding="utf-8")
+    return sphinx(folder, folder / "_build", "-b", "dummy").stderr
 
 
 def test_published_copy_knows_its_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -591,3 +615,8 @@ def test_listing_is_the_source_without_docstring(ask: Page) -> None:
     ]
     del both[0].body[0]  # type: ignore[attr-defined]
     assert ast.dump(both[0]) == ast.dump(both[1])
+    expect(ask.get_by_text("A hint for JupyterLab.")).to_have_count(0)
+
+
+def test_other_boxes_stay_admonitions(ask: Page) -> None:
+    expect(ask.locator(".admonition.tip")).to_contain_text("Other boxes stay what they are.")

@@ -1,5 +1,6 @@
 """The committed notebooks are executed, stripped, free of errors, and ready for nbval."""
 
+import re
 from pathlib import Path
 
 import nbformat
@@ -10,6 +11,9 @@ from tools.notebooks import strip
 
 ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+
+# A box in a text: {admonition}, {prf:theorem} and so on, behind three colons or more.
+BOX = re.compile(r"^(?::{3,}|`{3,})\{([\w:-]+)\}", re.MULTILINE)
 
 
 @pytest.fixture(params=NOTEBOOKS, ids=lambda path: path.stem)
@@ -54,3 +58,12 @@ def test_nothing_went_to_stderr(notebook: NotebookNode) -> None:
 def test_no_cell_ends_with_a_semicolon(notebook: NotebookNode) -> None:
     """Jupyter hides the value of such a cell and nbval does not: assign it to `_`."""
     assert [c.source for c in code(notebook) if c.source.rstrip().endswith(";")] == []
+
+
+def test_jupyterlab_can_show_every_box(notebook: NotebookNode) -> None:
+    """It prints a red one in the place of a directive that only this book has."""
+    texts = [cell.source for cell in notebook.cells if cell.cell_type == "markdown"]
+    boxes = {name for text in texts for name in BOX.findall(text)}
+    assert boxes
+    known = r"admonition|(exercise|solution)(-start|-end)?|prf:\w+"
+    assert {name for name in boxes if not re.fullmatch(known, name)} == set()
