@@ -54,7 +54,7 @@ def depart_tag(self: Any, node: tag) -> None:
 def in_edition(node: tag, builder: str) -> tuple[str, dict[str, Any]]:
     """Return the element's name and attributes; a page that cannot unfold has it unfolded."""
     if builder in STILL and node["tag"] in ("details", "summary"):
-        return "div", {"class": node["attributes"].get("class", node["tag"])}
+        return "div", {"class": node["tag"]} | node["attributes"]
     return node["tag"], node["attributes"]
 
 

@@ -540,6 +540,9 @@ def test_printed_edition_hides_nothing(book: Callable[[str], Path]) -> None:
     page = BeautifulSoup(index.read_text(encoding="utf-8"), "html.parser")
     article = page.find("article") or page
     assert article.select(".fc-box button, .fc-box input, details") == []
+    right = [choice.get_text() for choice in article.select(".fc-choice[data-right]")]
+    assert len(right) == 1
+    assert "All rows count the same." in right[0]
     words = article.get_text()
     for each in ("How many?", "The explanation.", "Because.", "All rows count the same.", "Two."):
         assert each in words
