@@ -162,6 +162,19 @@ def test_solutions_open(visit: Callable[..., Visit], name: str) -> None:
         expect(box).not_to_have_text(before, use_inner_text=True)
 
 
+# What is laid out when it comes near moves what is below it; the page is at rest after ten frames.
+AT_REST = """(element) => new Promise((done) => {
+  let still = 0, before;
+  const look = () => {
+    const { top } = element.getBoundingClientRect();
+    still = top === before ? still + 1 : 0;
+    before = top;
+    if (still < 10) requestAnimationFrame(look); else done();
+  };
+  look();
+})"""
+
+
 def test_links_are_previewed(visit: Callable[..., Visit], name: str) -> None:
     """The first equation, source and term of the page that are linked to."""
     page = visit(name).page
@@ -171,6 +184,8 @@ def test_links_are_previewed(visit: Callable[..., Visit], name: str) -> None:
         ("glossary.html#term-", "dd"),
     ):
         for link in page.locator(f"article p a[href*='{target}']:visible").all()[:1]:
+            link.scroll_into_view_if_needed()
+            link.evaluate(AT_REST)
             link.hover()
             expect(page.locator(f".tippy-box {shown}").first).to_be_visible()
             page.mouse.move(0, 0)
