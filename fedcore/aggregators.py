@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fedcore.checks import count
+from fedcore.halves import in_halves
 from fedcore.types import Array
 
 BLOCK = 1 << 17  # coordinates that are added up at a time: what is needed again is still in cache
@@ -33,11 +34,17 @@ def mean(U: Array, a: Array) -> Array:
     array([0.5, 1. ])
     """
     a = a.astype(U.dtype, copy=False)
-    total, spare = np.empty_like(U[0]), np.empty_like(U[0, :BLOCK])
-    for b in (slice(i, i + BLOCK) for i in range(0, len(total), BLOCK)):
-        part = np.multiply(a[0], U[0, b], out=total[b])
-        for a_k, g_k in zip(a[1:], U[1:, b], strict=True):
-            part += np.multiply(a_k, g_k, out=spare[: len(part)])
+    total = np.empty_like(U[0])
+
+    def add(start: int, stop: int) -> None:
+        spare = np.empty_like(U[0, :BLOCK])
+        for i in range(start, stop, BLOCK):
+            b = slice(i, min(i + BLOCK, stop))
+            part = np.multiply(a[0], U[0, b], out=total[b])
+            for a_k, g_k in zip(a[1:], U[1:, b], strict=True):
+                part += np.multiply(a_k, g_k, out=spare[: len(part)])
+
+    in_halves(add, len(total), rows=len(U))
     return total  # (d,)
 
 

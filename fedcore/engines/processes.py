@@ -11,6 +11,7 @@ import threading
 import time
 import weakref
 from dataclasses import dataclass, field
+from functools import partial
 from multiprocessing import connection
 from typing import Any
 
@@ -24,6 +25,7 @@ from fedcore.engines.cores import usable_cores
 from fedcore.engines.interrupts import interrupts_wait
 from fedcore.engines.shared import Desk
 from fedcore.engines.worker import Post, deal, replies, serve
+from fedcore.halves import in_halves
 from fedcore.task import Task
 from fedcore.types import Array, Replies, Vectors, WorkerError
 
@@ -151,7 +153,7 @@ class ProcessCrew:
         if not self.close.alive:
             raise WorkerError("this crew is closed: start the engine again")
         for name, v in self.desk.down.items():
-            v[...] = down[name]
+            in_halves(partial(_copy, down[name], v), len(v))
         c = len(self.desk.S)
         if len(S) <= c:
             return self._chunk(t, S, keep)
@@ -200,6 +202,10 @@ class ProcessCrew:
             worker.end()
             del self.workers[rank]
         return {}, how
+
+
+def _copy(source: Array, target: Array, start: int, stop: int) -> None:
+    target[start:stop] = source[start:stop]
 
 
 def _pickled(task: Task) -> bytes:
