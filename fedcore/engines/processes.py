@@ -12,7 +12,7 @@ import time
 import weakref
 from dataclasses import dataclass, field
 from functools import partial
-from multiprocessing import connection
+from multiprocessing import connection, resource_tracker
 from typing import Any
 
 import cloudpickle
@@ -284,6 +284,8 @@ class Processes:
         """Start the workers and ship what is constant."""
         if mp.current_process().daemon:
             raise WorkerError("a worker cannot start workers of its own; use Serial() inside it")
+        if self.method != "fork" and os.name == "posix":
+            resource_tracker.ensure_running()  # before the first semaphore, which it would free
         if self.method == "forkserver":
             mp.set_forkserver_preload(["fedcore.engines.preload"])
         return ProcessCrew(self, task, broadcasts, shards)

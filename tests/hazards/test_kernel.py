@@ -9,7 +9,7 @@ import pytest
 from jupyter_client import manager
 
 SETUP = """
-import multiprocessing, os, sys
+import itertools, multiprocessing, os, sys
 multiprocessing.current_process()._config["semprefix"] = f"/mp-{os.getpid()}"
 from dataclasses import dataclass, replace
 import numpy as np
@@ -45,8 +45,13 @@ NEXT = {
     "other data": "shards = make_quadratics([1.0, 2.0, 3.0], [0.0, 1.0, 5.0]); compare()",
 }
 ENDLESS = """
-print("begun", flush=True)
-run(gd(0.1), Linear(1), shards, rounds=10**9, every=50, engine=Processes(2))
+def row(w, rows=itertools.count()):
+    n = next(rows)
+    if n == 1:
+        print("begun", flush=True)  # the workers have started and played 50 rounds
+    return n
+
+run(gd(0.1), Linear(1), shards, rounds=10**9, every=50, engine=Processes(2), metrics={"row": row})
 """
 AFTER = """
 last = sys.last_value
@@ -135,7 +140,6 @@ def test_the_own_line_of_a_cell_is_shown(notebook):
 @pytest.mark.parametrize("times", [1, 3])
 def test_the_interrupt_button_and_the_next_cell(notebook, times):
     notebook.begin(ENDLESS)
-    time.sleep(1)
     began = time.monotonic()
     notebook.interrupt(times)
     reply = notebook.client.get_shell_msg(timeout=60)["content"]
@@ -154,7 +158,6 @@ def test_a_kernel_that_is_killed_leaves_nothing(notebook, all_gone):
         "next(idle), next(idle)"
     )
     notebook.begin(ENDLESS)
-    time.sleep(1)
     kernel = psutil.Process(notebook.pid)
     family = [p.pid for p in kernel.children(recursive=True)]
     assert len(family) >= 5

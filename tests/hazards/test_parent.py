@@ -397,6 +397,32 @@ def test_workers_memory_and_files_go_with_their_parent(
     assert list(folder.iterdir()) == []
 
 
+KILLED_EARLY = """
+    import multiprocessing as mp, os, signal
+    from multiprocessing import util
+    from fedcore import *
+
+    def spawn(*arguments):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    mp.current_process()._config["semprefix"] = f"/mp-{os.getpid()}"
+    print(os.getpid(), flush=True)
+    util.spawnv_passfds = spawn
+    if __name__ == "__main__":
+        engine = Processes(2, method="METHOD")
+        run(gd(0.1), Linear(1), make_quadratics([1.0], [0.0]), rounds=2, engine=engine)
+"""
+
+
+@pytest.mark.parametrize("method", ["spawn", "forkserver"])
+def test_nothing_to_free_is_there_before_who_frees_it(script, method):
+    """The program is killed as it starts the tracker, which frees semaphores without an owner."""
+    command = script(KILLED_EARLY.replace("METHOD", method))
+    program = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert program.returncode == -signal.SIGKILL, program.stderr
+    assert list(Path("/dev/shm").glob(f"*mp-{program.stdout.strip()}*")) == []
+
+
 SCRIPT = """
     from fedcore import *
     shards = make_quadratics([1.0, 2.0], [0.0, 1.0])
