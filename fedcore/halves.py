@@ -46,7 +46,10 @@ def in_halves(work: Callable[[int, int], None], n: int, rows: int = 1) -> None:
             done.release()
 
     done.acquire()
-    _thread.start_new_thread(second, ())
+    try:
+        _thread.start_new_thread(second, ())
+    except RuntimeError:  # the system grants no more threads
+        second()
     try:
         work(0, n // 2)
     finally:

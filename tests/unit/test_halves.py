@@ -1,4 +1,4 @@
-"""A pass in two halves: the same bits as in one, the same errors, and no thread left."""
+"""A pass in two halves: the same bits as in one, and the same errors."""
 
 import threading
 from typing import ClassVar
@@ -52,6 +52,16 @@ def test_the_error_of_a_half_is_raised_once_both_have_ended(bad):
     with pytest.raises(ValueError, match=f"half from {min(bad)}"):
         in_halves(work, D)
     assert sorted(ended) == [0, D // 2]
+
+
+def test_where_no_thread_can_be_started_one_does_both(monkeypatch):
+    def refuse(function, arguments):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr("_thread.start_new_thread", refuse)
+    visited = []
+    in_halves(lambda start, stop: visited.append((start, stop)), D)
+    assert sorted(visited) == [(0, D // 2), (D // 2, D)]
 
 
 @pytest.mark.parametrize("where", [0, -1])
